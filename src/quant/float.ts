@@ -1,4 +1,5 @@
 import { checkLengths, type Decode } from './block-decoder.js';
+import { readU16 } from './words.js';
 
 const scratchFloat = new Float32Array(1);
 const scratchBits = new Uint32Array(scratchFloat.buffer);
@@ -67,7 +68,7 @@ export function f32ToBf16(value: number): number {
 
 /** Little-endian half at `source[at]`, as a number. */
 export function readF16(source: Uint8Array, at: number): number {
-  return halfValues[source[at]! | (source[at + 1]! << 8)]!;
+  return halfValues[readU16(source, at)]!;
 }
 
 export const decodeF32: Decode = (source, target) => {
@@ -80,7 +81,7 @@ export const decodeF16: Decode = (source, target) => {
   checkLengths('F16', source, target);
   const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) {
-    bits[i] = halfBits[source[2 * i]! | (source[2 * i + 1]! << 8)]!;
+    bits[i] = halfBits[readU16(source, 2 * i)]!;
   }
 };
 
@@ -88,6 +89,6 @@ export const decodeBf16: Decode = (source, target) => {
   checkLengths('BF16', source, target);
   const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) {
-    bits[i] = (source[2 * i]! << 16) | (source[2 * i + 1]! << 24);
+    bits[i] = readU16(source, 2 * i) << 16;
   }
 };

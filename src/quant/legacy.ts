@@ -1,5 +1,6 @@
 import { type DecodeBlock, perBlock } from './block-decoder.js';
 import { readF16 } from './float.js';
+import { readU32 } from './words.js';
 
 // Blocks of 32 weights with a half as scale, d, and in the `_1` types a half as offset, m. Four-bit codes are
 // packed so that byte j holds code j in its low half and code j + 16 in its high half; the fifth bits of the
@@ -57,10 +58,6 @@ const q80: DecodeBlock = (source, from, target, to) => {
     target[to + j] = d * ((source[from + 2 + j]! << 24) >> 24);
   }
 };
-
-function readU32(source: Uint8Array, at: number): number {
-  return source[at]! | (source[at + 1]! << 8) | (source[at + 2]! << 16) | (source[at + 3]! << 24);
-}
 
 export const decodeQ4_0 = perBlock('Q4_0', q40);
 export const decodeQ4_1 = perBlock('Q4_1', q41);
