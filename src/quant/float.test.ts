@@ -21,9 +21,9 @@ it('reads halves by the definition of the format', () => {
 
 it('writes back every half it reads', () => {
   for (let half = 0; half < 1 << 16; half++) {
-    const isNaN = (half & 0x7fff) > 0x7c00;
+    const notANumber = (half & 0x7fff) > 0x7c00;
     const written = f32ToF16(f16ToF32(half));
-    if (isNaN ? (written & 0x7fff) <= 0x7c00 : written !== half) {
+    if (notANumber ? (written & 0x7fff) <= 0x7c00 : written !== half) {
       expect.fail(`half 0x${half.toString(16)} came back as 0x${written.toString(16)}`);
     }
   }
