@@ -1,0 +1,21 @@
+import type { GgmlType } from '../../formats/ggml-types.js';
+import type { Encode } from './block-encoder.js';
+import { encodeBf16, encodeF16, encodeF32 } from './float.js';
+import { encodeQ2_K, encodeQ3_K, encodeQ4_K, encodeQ5_K, encodeQ6_K } from './k-quants.js';
+import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from './legacy.js';
+
+export const ENCODERS: { readonly [type in GgmlType]?: Encode } = {
+  F32: encodeF32,
+  F16: encodeF16,
+  BF16: encodeBf16,
+  Q4_0: encodeQ4_0,
+  Q4_1: encodeQ4_1,
+  Q5_0: encodeQ5_0,
+  Q5_1: encodeQ5_1,
+  Q8_0: encodeQ8_0,
+  Q2_K: encodeQ2_K,
+  Q3_K: encodeQ3_K,
+  Q4_K: encodeQ4_K,
+  Q5_K: encodeQ5_K,
+  Q6_K: encodeQ6_K,
+};
