@@ -1,0 +1,33 @@
+/** What the decoder needs of a tokenizer. */
+interface TokenBytes {
+  decodeBytes(ids: ArrayLike<number>): Uint8Array;
+}
+
+/**
+ * Decodes tokens one at a time. Bytes that may still become a character are held back; the emitted texts and the
+ * flushed rest together are exactly what decoding all tokens at once gives.
+ */
+export class StreamingDecoder {
+  readonly #tokenizer: TokenBytes;
+  #decoder = createDecoder();
+
+  constructor(tokenizer: TokenBytes) {
+    this.#tokenizer = tokenizer;
+  }
+
+  push(id: number): string {
+    return this.#decoder.decode(this.#tokenizer.decodeBytes([id]), { stream: true });
+  }
+
+  /** The held-back bytes, U+FFFD for an unfinished character. The decoder is then as new. */
+  flush(): string {
+    const rest = this.#decoder.decode();
+    this.#decoder = createDecoder();
+    return rest;
+  }
+}
+
+/** A UTF-8 decoder that keeps U+FEFF, which TextDecoder drops from the start of a text by default. */
+export function createDecoder() {
+  return new TextDecoder('utf-8', { ignoreBOM: true });
+}
