@@ -1,0 +1,8 @@
+// Entry point of the kernels: everything exported here can be called from src/engine/kernels.ts.
+export { setTables, unpack, unpackFloat } from './unpack/index';
+export { quantizeActivations } from './activations';
+export { dequantizeRow } from './dequantize';
+export { matmulQuantized } from './matmul-quantized';
+export { matmulFloat } from './matmul-float';
+export { attend, storeCache } from './attention';
+export { add, rmsNorm, ropeInterleaved, scale, scaleInto, siluMultiply } from './elementwise';

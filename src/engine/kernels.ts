@@ -1,0 +1,128 @@
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { setFlagsFromString } from 'node:v8';
+
+/**
+ * The exports of the compiled kernels (assembly/), one instance per arena. Addresses and byte counts are numbers
+ * below 2^32; WebAssembly wraps them to its 32-bit registers.
+ */
+export interface Kernels {
+  setTables(address: number): void;
+  unpack(type: number, source: number, codes: number, scales: number, mins: number, blocks: number): void;
+  unpackFloat(type: number, source: number, target: number, count: number): void;
+  dequantizeRow(
+    type: number,
+    source: number,
+    target: number,
+    columns: number,
+    blocks: number,
+    group: number,
+    hasMins: number,
+    scratch: number,
+  ): void;
+  quantizeActivations(x: number, codes: number, scales: number, sums: number, groups: number): void;
+  matmulQuantized(
+    type: number,
+    w: number,
+    rowBytes: number,
+    rows: number,
+    columns: number,
+    blocks: number,
+    group: number,
+    hasMins: number,
+    x: number,
+    xScales: number,
+    xSums: number,
+    tokens: number,
+    y: number,
+    yStride: number,
+    accumulate: number,
+    scratch: number,
+  ): void;
+  matmulFloat(
+    type: number,
+    w: number,
+    rowBytes: number,
+    rows: number,
+    columns: number,
+    x: number,
+    tokens: number,
+    y: number,
+    yStride: number,
+    accumulate: number,
+    scratch: number,
+  ): void;
+  attend(
+    type: number,
+    q: number,
+    qStride: number,
+    heads: number,
+    tokens: number,
+    dim: number,
+    k: number,
+    v: number,
+    past: number,
+    out: number,
+    outStride: number,
+    scratch: number,
+  ): void;
+  storeCache(type: number, x: number, target: number, n: number): void;
+  rmsNorm(x: number, weight: number, y: number, n: number, eps: number): void;
+  ropeInterleaved(x: number, angles: number, heads: number, dim: number): void;
+  scale(x: number, factor: number, n: number): void;
+  scaleInto(x: number, y: number, factor: number, n: number): void;
+  add(x: number, y: number, n: number): void;
+  siluMultiply(gate: number, up: number, n: number): void;
+}
+
+export type SimdBuild = 'relaxed' | 'plain';
+
+const require = createRequire(import.meta.url);
+const compiled = new Map<SimdBuild, Promise<WebAssembly.Module>>();
+
+async function compileBuild(build: SimdBuild): Promise<WebAssembly.Module> {
+  const bytes = await readFile(require.resolve(build === 'relaxed' ? '#kernels-relaxed' : '#kernels'));
+  return WebAssembly.compile(bytes);
+}
+
+async function relaxedSimdWorks(): Promise<boolean> {
+  const bytes = await readFile(require.resolve('#kernels-relaxed'));
+  if (WebAssembly.validate(bytes)) return true;
+  // Node 20 has relaxed SIMD behind a flag; later versions have it without one and do not know the flag.
+  setFlagsFromString('--experimental-wasm-relaxed-simd');
+  return WebAssembly.validate(bytes);
+}
+
+let probed: Promise<SimdBuild> | undefined;
+
+/** The fastest build of the kernels this JavaScript engine can run. */
+export function bestSimdBuild(): Promise<SimdBuild> {
+  probed ??= relaxedSimdWorks().then((works) => (works ? 'relaxed' : 'plain'));
+  return probed;
+}
+
+/** Compiles the kernels, once per build and process. `build` is probed for when absent. */
+export async function compileKernels(build?: SimdBuild): Promise<WebAssembly.Module> {
+  const chosen = build ?? (await bestSimdBuild());
+  let module = compiled.get(chosen);
+  if (!module) {
+    module = compileBuild(chosen);
+    compiled.set(chosen, module);
+  }
+  return module;
+}
+
+/** One instance of the kernels over one memory, reading its look-up tables at `tables`. */
+export function instantiateKernels(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  tables: number,
+): Kernels {
+  const abort = () => {
+    throw new Error('a kernel aborted');
+  };
+  const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
+  const kernels = instance.exports as unknown as Kernels;
+  kernels.setTables(tables);
+  return kernels;
+}

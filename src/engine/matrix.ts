@@ -1,0 +1,30 @@
+import type { GgmlType } from '../formats/ggml-types.js';
+import type { Address } from './arena-plan.js';
+
+/** Consecutive rows of a matrix that lie together in one arena. */
+export interface Piece extends Address {
+  readonly rows: number;
+}
+
+/**
+ * A weight matrix, or the matrices of all experts one after another, in blocks as the file holds them.
+ * Structured-cloneable: every worker has the same description.
+ */
+export interface Matrix {
+  /** Tensor name. */
+  readonly name: string;
+  readonly type: GgmlType;
+  /** ggml's number of the type, as the kernels take it. */
+  readonly typeId: number;
+  readonly columns: number;
+  readonly rowBytes: number;
+  /** Blocks per row. */
+  readonly blocks: number;
+  /** F32, F16 and BF16 multiply float activations; all other types 8-bit ones. */
+  readonly float: boolean;
+  /** Columns per scale once unpacked (0 for float types). */
+  readonly group: number;
+  readonly hasMins: boolean;
+  /** In row order. An expert tensor has one piece per expert. */
+  readonly pieces: readonly Piece[];
+}

@@ -1,0 +1,319 @@
+import type { Arena, Lane } from './lane.js';
+import type { Matrix, Piece } from './matrix.js';
+
+/** Floats `[rows][columns]` in the home arena. */
+export interface Buffer {
+  readonly offset: number;
+  readonly columns: number;
+}
+
+/** Tokens `[first, first + count)` of a buffer and the pieces of each matrix they are multiplied with. */
+export interface Run {
+  readonly first: number;
+  readonly count: number;
+  /** Pieces `[piece, piece + pieces)` of the matrix; `pieces` Infinity means to the last. */
+  readonly piece: number;
+  readonly pieces: number;
+}
+
+export interface Target {
+  readonly matrix: Matrix;
+  readonly y: Buffer;
+  /** Add to `y` instead of overwriting it. */
+  readonly accumulate?: boolean;
+}
+
+/** Addresses, equal in every arena, where activations are put beside the weights that need them. */
+export interface Staging {
+  /** f32 [tokens][columns] */
+  readonly x: number;
+  /** i16 [tokens][columns], f32 [tokens][columns / 32], f32 [tokens][columns / 16]: see assembly/activations.ts */
+  readonly codes: number;
+  readonly scales: number;
+  readonly sums: number;
+  /** f32 [tokens][rows] */
+  readonly y: number;
+}
+
+/** Keys and values of one layer, per key/value head `[positions][dim]`. */
+export interface LayerCache {
+  /** Element type as the kernels take it: 0 f32, 1 f16. */
+  readonly typeId: 0 | 1;
+  readonly rowBytes: number;
+  readonly keys: readonly Piece[];
+  readonly values: readonly Piece[];
+}
+
+/** Rows of a matrix are shared out in multiples of what one panel of the product kernels takes. */
+const PANEL_ROWS = 8;
+/** Queries that share one pass over the keys. */
+export const ATTENTION_TOKENS = 16;
+
+/** Bytes of scratch a lane needs for products with up to `columns` columns and heads of `headDim`. */
+export function laneScratchBytes(columns: number, headDim: number, headsPerKv: number): number {
+  const products = 64 * columns;
+  const attention = 4 * (3 * 32 * headDim + 32 + 2 * headsPerKv * ATTENTION_TOKENS);
+  return Math.max(products, attention);
+}
+
+/** All tokens against all rows of each matrix. */
+export function everyToken(count: number): Run[] {
+  return [{ first: 0, count, piece: 0, pieces: Number.POSITIVE_INFINITY }];
+}
+
+/**
+ * The steps a network is made of, each run by all lanes together on their shares. Every operation expects its inputs
+ * complete on entry (a barrier since they were written) and ends with a barrier unless its text says otherwise.
+ */
+export class Operations {
+  readonly lane: Lane;
+  readonly #staging: Staging;
+
+  constructor(lane: Lane, staging: Staging) {
+    this.lane = lane;
+    this.#staging = staging;
+  }
+
+  /** Rows of an embedding matrix as floats: y[i] = matrix[ids[i]]. */
+  embed(matrix: Matrix, ids: Int32Array, y: Buffer): void {
+    const [start, end] = this.lane.share(ids.length);
+    for (let i = start; i < end; i++) {
+      let row = ids[i]!;
+      let p = 0;
+      for (; row >= matrix.pieces[p]!.rows; p++) row -= matrix.pieces[p]!.rows;
+      const piece = matrix.pieces[p]!;
+      const { kernels, u8, scratch } = this.lane.arenas[piece.arena]!;
+      const source = piece.offset + row * matrix.rowBytes;
+      const target = y.offset + i * y.columns * 4;
+      const out = piece.arena === 0 ? target : this.#staging.x + i * y.columns * 4;
+      if (matrix.float) kernels.unpackFloat(matrix.typeId, source, out, matrix.columns);
+      else {
+        const { typeId, columns, blocks, group } = matrix;
+        kernels.dequantizeRow(typeId, source, out, columns, blocks, group, Number(matrix.hasMins), scratch);
+      }
+      if (piece.arena !== 0) this.lane.home.u8.set(u8.subarray(out, out + y.columns * 4), target);
+    }
+    this.lane.barrier();
+  }
+
+  /** y = x / rms(x) × weight, token by token; `weight` is the address of a vector in the home arena. */
+  rmsNorm(x: Buffer, weight: number, y: Buffer, tokens: number, eps: number): void {
+    const { kernels } = this.lane.home;
+    const [start, end] = this.lane.share(tokens);
+    const rowBytes = x.columns * 4;
+    for (let t = start; t < end; t++) {
+      kernels.rmsNorm(x.offset + t * rowBytes, weight, y.offset + t * rowBytes, x.columns, eps);
+    }
+    this.lane.barrier();
+  }
+
+  /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`. */
+  multiply(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
+    let staged = false;
+    for (const run of runs) staged = this.#stage(x, run, targets) || staged;
+    if (staged) this.lane.barrier();
+    for (const run of runs) {
+      for (const target of targets) this.#multiplyRun(x, run, target);
+    }
+    this.lane.barrier();
+  }
+
+  /** gate = silu(gate) × up over `rows` rows. */
+  siluMultiply(gate: Buffer, up: Buffer, rows: number): void {
+    const [start, end] = this.lane.share(rows * gate.columns, 64);
+    const { kernels } = this.lane.home;
+    if (end > start) kernels.siluMultiply(gate.offset + start * 4, up.offset + start * 4, end - start);
+    this.lane.barrier();
+  }
+
+  /** Writes keys and values of `tokens` tokens at cache positions `position`… Ends without a barrier. */
+  storeCache(cache: LayerCache, k: Buffer, v: Buffer, token: number, position: number): void {
+    const heads = cache.keys.length;
+    const dim = k.columns / heads;
+    for (let head = 0; head < heads; head++) {
+      const from = (token * k.columns + head * dim) * 4;
+      this.#storeRow(cache, cache.keys[head]!, k.offset + from, position, dim);
+      this.#storeRow(cache, cache.values[head]!, v.offset + from, position, dim);
+    }
+  }
+
+  /** Causal attention: query t of `tokens` sees cache positions 0 … past + t. */
+  attention(cache: LayerCache, q: Buffer, out: Buffer, tokens: number, past: number): void {
+    const kvHeads = cache.keys.length;
+    const width = q.columns / kvHeads;
+    const dim = cache.rowBytes / (cache.typeId === 0 ? 4 : 2);
+    const blocks = Math.ceil(tokens / ATTENTION_TOKENS);
+    const stride = q.columns * 4;
+    for (let unit = this.lane.rank; unit < kvHeads * blocks; unit += this.lane.size) {
+      const head = unit % kvHeads;
+      const first = Math.floor(unit / kvHeads) * ATTENTION_TOKENS;
+      const count = Math.min(ATTENTION_TOKENS, tokens - first);
+      const keys = cache.keys[head]!;
+      const arena = this.lane.arenas[keys.arena]!;
+      const at = (first * q.columns + head * width) * 4;
+      const away = keys.arena !== 0;
+      const source = (away ? this.#staging.x : q.offset) + at;
+      const target = (away ? this.#staging.y : out.offset) + at;
+      if (away) this.#copyStrided(this.lane.home, q.offset + at, arena, source, count, width * 4, stride);
+      const { attend } = arena.kernels;
+      attend(
+        cache.typeId,
+        source,
+        stride,
+        width / dim,
+        count,
+        dim,
+        keys.offset,
+        cache.values[head]!.offset,
+        past + first,
+        target,
+        stride,
+        arena.scratch,
+      );
+      if (away) this.#copyStrided(arena, target, this.lane.home, out.offset + at, count, width * 4, stride);
+    }
+    this.lane.barrier();
+  }
+
+  /** Puts a run's activations, in the forms its targets need, into their arenas; true when anything was written. */
+  #stage(x: Buffer, run: Run, targets: readonly Target[]): boolean {
+    const done = new Set<number>();
+    for (const { matrix } of targets) {
+      for (const piece of piecesOf(matrix, run)) {
+        if (matrix.float && piece.arena === 0) continue;
+        const key = piece.arena * 2 + Number(!matrix.float);
+        if (done.has(key)) continue;
+        done.add(key);
+        this.#stageRun(x, run, piece.arena, !matrix.float);
+      }
+    }
+    return done.size > 0;
+  }
+
+  #stageRun(x: Buffer, run: Run, arenaIndex: number, quantize: boolean): void {
+    const arena = this.lane.arenas[arenaIndex]!;
+    const base = run.first * x.columns;
+    const [start, end] = this.lane.share(run.count * x.columns, 32);
+    if (end <= start) return;
+    let source = x.offset + (base + start) * 4;
+    if (arenaIndex !== 0) {
+      const target = this.#staging.x + (base + start) * 4;
+      arena.u8.set(this.lane.home.u8.subarray(source, source + (end - start) * 4), target);
+      source = target;
+    }
+    if (!quantize) return;
+    const { codes, scales, sums } = this.#staging;
+    const first = base + start;
+    const groups = (end - start) / 32;
+    arena.kernels.quantizeActivations(
+      source,
+      codes + first * 2,
+      scales + first / 8,
+      sums + first / 4,
+      groups,
+    );
+  }
+
+  #multiplyRun(x: Buffer, run: Run, { matrix, y, accumulate }: Target): void {
+    let rowBase = 0;
+    for (const piece of piecesOf(matrix, run)) {
+      const [start, end] = this.lane.share(piece.rows, PANEL_ROWS);
+      if (end > start)
+        this.#multiplyRows(x, run, matrix, piece, start, end, y, rowBase + start, accumulate === true);
+      rowBase += piece.rows;
+    }
+  }
+
+  /** Rows [start, end) of one piece, written to columns `column`… of y. */
+  #multiplyRows(
+    x: Buffer,
+    run: Run,
+    matrix: Matrix,
+    piece: Piece,
+    start: number,
+    end: number,
+    y: Buffer,
+    column: number,
+    accumulate: boolean,
+  ): void {
+    const arena = this.lane.arenas[piece.arena]!;
+    const away = piece.arena !== 0;
+    const stride = y.columns * 4;
+    const at = run.first * stride + column * 4;
+    const out = (away ? this.#staging.y : y.offset) + at;
+    const bytes = (end - start) * 4;
+    if (away && accumulate)
+      this.#copyStrided(this.lane.home, y.offset + at, arena, out, run.count, bytes, stride);
+    const w = piece.offset + start * matrix.rowBytes;
+    const { typeId, rowBytes, columns, blocks, group } = matrix;
+    const first = run.first * columns;
+    if (matrix.float) {
+      const source = (away ? this.#staging.x : x.offset) + first * 4;
+      const { matmulFloat } = arena.kernels;
+      const add = Number(accumulate);
+      matmulFloat(
+        typeId,
+        w,
+        rowBytes,
+        end - start,
+        columns,
+        source,
+        run.count,
+        out,
+        stride,
+        add,
+        arena.scratch,
+      );
+    } else {
+      const { codes, scales, sums } = this.#staging;
+      arena.kernels.matmulQuantized(
+        typeId,
+        w,
+        rowBytes,
+        end - start,
+        columns,
+        blocks,
+        group,
+        Number(matrix.hasMins),
+        codes + first * 2,
+        scales + first / 8,
+        sums + first / 4,
+        run.count,
+        out,
+        stride,
+        Number(accumulate),
+        arena.scratch,
+      );
+    }
+    if (away) this.#copyStrided(arena, out, this.lane.home, y.offset + at, run.count, bytes, stride);
+  }
+
+  #storeRow(cache: LayerCache, piece: Piece, source: number, position: number, dim: number): void {
+    const arena = this.lane.arenas[piece.arena]!;
+    let from = source;
+    if (piece.arena !== 0) {
+      from = arena.scratch;
+      arena.u8.set(this.lane.home.u8.subarray(source, source + dim * 4), from);
+    }
+    arena.kernels.storeCache(cache.typeId, from, piece.offset + position * cache.rowBytes, dim);
+  }
+
+  #copyStrided(
+    from: Arena,
+    source: number,
+    to: Arena,
+    target: number,
+    count: number,
+    bytes: number,
+    stride: number,
+  ): void {
+    for (let i = 0; i < count; i++) {
+      const start = source + i * stride;
+      to.u8.set(from.u8.subarray(start, start + bytes), target + i * stride);
+    }
+  }
+}
+
+function piecesOf(matrix: Matrix, run: Run): readonly Piece[] {
+  return matrix.pieces.slice(run.piece, run.piece + run.pieces);
+}

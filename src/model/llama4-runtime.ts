@@ -1,0 +1,306 @@
+import { createRequire } from 'node:module';
+import { availableParallelism, freemem } from 'node:os';
+import { CriaError } from '../base/errors.js';
+import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
+import { PAGE_BYTES } from '../engine/arena-plan.js';
+import { compileKernels, type SimdBuild } from '../engine/kernels.js';
+import { ThreadPool } from '../engine/thread-pool.js';
+import type { TensorSource } from '../formats/tensor-source.js';
+import { kernelTables } from '../quant/kernel-tables.js';
+import { type CacheType, cacheCapacity, type ModelLayout, type ModelPlan, planModel } from './layout.js';
+import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
+import { loadWeights, readVector } from './load-weights.js';
+import type { Outputs, TokenModel } from './token-model.js';
+
+const require = createRequire(import.meta.url);
+
+export interface RuntimeOptions {
+  /** Worker threads; default: the processors this process may use. */
+  readonly threads?: number;
+  /** Positions the cache holds; default: the model's own limit, at most 8192. */
+  readonly contextSize?: number;
+  /** Element type of cached keys and values; default f16. */
+  readonly cacheType?: CacheType;
+  /** Most tokens of one step; default 512. */
+  readonly batchSize?: number;
+  /** Build of the kernels; probed for when absent. */
+  readonly simd?: SimdBuild;
+  /** Largest WebAssembly memory; only tests make it small. */
+  readonly arenaLimit?: number;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What a context gets when nobody asked for a size: one attention chunk of the published models. */
+const DEFAULT_CONTEXT = 8192;
+const MAX_THREADS = 256;
+
+/**
+ * A Llama 4 text model in memory: weights and cache in shared WebAssembly memories, one step at a time on worker
+ * threads. Holds one sequence.
+ */
+export class Llama4Runtime implements TokenModel {
+  readonly config: Llama4Config;
+  readonly contextSize: number;
+  readonly threads: number;
+  /** Planned bytes: weights, cache (touched only as it fills), and everything else. */
+  readonly bytes: ModelPlan['bytes'];
+  readonly #layout: ModelLayout;
+  readonly #pool: ThreadPool;
+  readonly #home: Float32Array;
+  /** Tokens at the cached positions, for going back past a chunk border. */
+  readonly #history: Int32Array;
+  #cached = 0;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    plan: ModelPlan,
+    pool: ThreadPool,
+    home: Float32Array,
+    contextSize: number,
+    threads: number,
+  ) {
+    this.config = plan.layout.config;
+    this.bytes = plan.bytes;
+    this.contextSize = contextSize;
+    this.threads = threads;
+    this.#layout = plan.layout;
+    this.#pool = pool;
+    this.#home = home;
+    this.#history = new Int32Array(contextSize);
+  }
+
+  /**
+   * Loads a model. Throws `not-enough-memory` before allocating when weights, cache and buffers exceed what the
+   * machine has free, `missing-tensor`, `bad-tensor-shape` and `bad-config` for files that are not a Llama 4.
+   */
+  static async load(source: TensorSource, options: RuntimeOptions = {}): Promise<Llama4Runtime> {
+    const config = configFromMetadata(source.metadata, source.tensors);
+    const threads = checkCount('threads', options.threads ?? availableParallelism(), MAX_THREADS);
+    const contextSize = checkCount(
+      'context size',
+      options.contextSize || Math.min(config.contextLength, DEFAULT_CONTEXT),
+      config.contextLength,
+    );
+    const tables = kernelTables();
+    const plan = planModel(config, source.tensors, {
+      threads,
+      batchSize: Math.min(checkCount('batch size', options.batchSize ?? 512, 65_536), contextSize),
+      contextSize,
+      cacheType: options.cacheType ?? 'f16',
+      tablesBytes: tables.length,
+      arenaLimit: options.arenaLimit,
+    });
+    checkMemory(plan, config, contextSize);
+
+    const module = await compileKernels(options.simd);
+    const memories = plan.arenas.arenaBytes.map((bytes) => {
+      const pages = bytes / PAGE_BYTES;
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    });
+    const views = memories.map((memory) => new Uint8Array(memory.buffer));
+    for (const view of views) view.set(tables, plan.tables);
+    await loadWeights(source, plan, views, options);
+    const divisors = source.tensors.get('rope_freqs.weight');
+    const init: ProgramInit = {
+      layout: plan.layout,
+      ropeDivisors: divisors && (await readVector(source, divisors)),
+    };
+    const pool = await ThreadPool.start({
+      setup: {
+        module,
+        memories,
+        tables: plan.tables,
+        scratch: plan.scratch,
+        scratchBytes: plan.scratchBytes,
+        lanes: threads,
+      },
+      programPath: require.resolve('#llama4-program'),
+      init,
+      commandWords: commandWords(plan.layout),
+    });
+    return new Llama4Runtime(plan, pool, new Float32Array(memories[0]!.buffer), contextSize, threads);
+  }
+
+  get vocabSize(): number {
+    return this.config.vocabSize;
+  }
+
+  /** See TokenModel. Calls are answered one after another. */
+  evaluate(
+    tokens: ArrayLike<number>,
+    position: number,
+    outputs: Outputs,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const result = this.#queue.then(() => this.#evaluate(tokens, position, outputs, signal));
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  async close(): Promise<void> {
+    await this.#queue;
+    await this.#pool.close();
+  }
+
+  async #evaluate(
+    tokens: ArrayLike<number>,
+    position: number,
+    outputs: Outputs,
+    signal: AbortSignal | undefined,
+  ): Promise<Float32Array> {
+    this.#checkTokens(tokens, position);
+    const wanted = outputRows(outputs, tokens.length);
+    const result = new Float32Array(wanted.length * this.vocabSize);
+    await this.#restoreChunk(position, signal);
+    this.#history.set(Int32Array.from(tokens), position);
+
+    let answered = 0;
+    for (let start = 0; start < tokens.length; ) {
+      throwIfAborted(signal);
+      const count = this.#stepLength(position + start, tokens.length - start);
+      const rows: number[] = [];
+      for (let i = answered; i < wanted.length && wanted[i]! < start + count; i++)
+        rows.push(wanted[i]! - start);
+      await this.#step(position + start, count, rows, result.subarray(answered * this.vocabSize));
+      answered += rows.length;
+      start += count;
+      this.#cached = position + start;
+    }
+    return result;
+  }
+
+  /**
+   * Chunked layers keep one chunk. Going back to a position in an earlier chunk means that chunk's keys were
+   * overwritten and have to be computed again; the full layers still have everything before it.
+   */
+  async #restoreChunk(position: number, signal: AbortSignal | undefined): Promise<void> {
+    const chunk = this.config.attentionChunkSize;
+    const before = this.#cached;
+    this.#cached = Math.min(before, position);
+    if (chunk === 0 || before === 0 || position % chunk === 0) return;
+    if (Math.floor((before - 1) / chunk) === Math.floor(position / chunk)) return;
+    // Nothing at or after the chunk's start counts as cached until this is through.
+    const start = position - (position % chunk);
+    this.#cached = start;
+    for (let at = start; at < position; ) {
+      throwIfAborted(signal);
+      const count = this.#stepLength(at, position - at);
+      await this.#step(at, count, [], new Float32Array(0));
+      at += count;
+      this.#cached = at;
+    }
+  }
+
+  /** Tokens of the next step: a batch, cut where an attention chunk ends. */
+  #stepLength(position: number, remaining: number): number {
+    const chunk = this.config.attentionChunkSize;
+    const count = Math.min(remaining, this.#layout.batchSize);
+    return chunk > 0 ? Math.min(count, chunk - (position % chunk)) : count;
+  }
+
+  async #step(position: number, count: number, rows: readonly number[], logits: Float32Array): Promise<void> {
+    const { maxOutputs, batchSize, buffers } = this.#layout;
+    let answered = 0;
+    do {
+      const part = rows.slice(answered, answered + maxOutputs);
+      await this.#pool.run((command) => {
+        // Rows beyond one step's room are answered from the hidden states the first step left.
+        command[COMMAND.tokens] = answered === 0 ? count : 0;
+        command[COMMAND.position] = position;
+        command[COMMAND.outputs] = part.length;
+        command.set(this.#history.subarray(position, position + count), COMMAND.lists);
+        command.set(part, COMMAND.lists + batchSize);
+      });
+      const first = buffers.logits.offset / 4;
+      const values = this.#home.subarray(first, first + part.length * this.vocabSize);
+      logits.set(values, answered * this.vocabSize);
+      answered += part.length;
+    } while (answered < rows.length);
+  }
+
+  #checkTokens(tokens: ArrayLike<number>, position: number): void {
+    if (!Number.isInteger(position) || position < 0 || position > this.#cached) {
+      throw new CriaError(
+        'usage',
+        'bad-position',
+        `tokens cannot start at position ${position}: positions 0 to ${this.#cached} can follow what is cached`,
+      );
+    }
+    if (position + tokens.length > this.contextSize) {
+      throw new CriaError(
+        'usage',
+        'context-full',
+        `${position + tokens.length} tokens do not fit the context of ${this.contextSize}`,
+      );
+    }
+    for (let i = 0; i < tokens.length; i++) {
+      const id = tokens[i]!;
+      if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
+        throw new CriaError(
+          'usage',
+          'bad-token',
+          `token ${id} is not one of the model's ${this.vocabSize} ids`,
+        );
+      }
+    }
+  }
+}
+
+function outputRows(outputs: Outputs, tokens: number): readonly number[] {
+  if (outputs === 'none' || tokens === 0) return [];
+  if (outputs === 'last') return [tokens - 1];
+  if (outputs === 'all') return Array.from({ length: tokens }, (_, i) => i);
+  let previous = -1;
+  for (const index of outputs) {
+    if (!Number.isInteger(index) || index <= previous || index >= tokens) {
+      throw new CriaError(
+        'usage',
+        'bad-output-position',
+        `output positions must be ascending and below ${tokens}: found ${index} after ${previous}`,
+      );
+    }
+    previous = index;
+  }
+  return outputs;
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted) throw new CriaError('cancelled', 'cancelled', 'the evaluation was cancelled');
+}
+
+function checkCount(what: string, value: number, largest: number): number {
+  if (!Number.isInteger(value) || value < 1 || value > largest) {
+    throw new CriaError(
+      'usage',
+      'bad-count',
+      `${what} must be a whole number from 1 to ${largest}, found ${value}`,
+    );
+  }
+  return value;
+}
+
+function checkMemory(plan: ModelPlan, config: Llama4Config, contextSize: number): void {
+  const needed = plan.arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
+  const free = freemem();
+  if (needed <= free) return;
+  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
+  let advice = 'a smaller quantization is needed';
+  const room = free - (needed - plan.bytes.cache);
+  if (room > 0) {
+    const perPosition =
+      plan.bytes.cache /
+      config.ropeLayers.reduce((sum, _, i) => sum + cacheCapacity(config, i, contextSize), 0);
+    let fits = contextSize;
+    const cacheAt = (size: number) =>
+      perPosition * config.ropeLayers.reduce((sum, _, i) => sum + cacheCapacity(config, i, size), 0);
+    while (fits > 1 && cacheAt(fits) > room) fits = Math.floor(fits * 0.9);
+    advice = `a context of ${fits} would fit`;
+  }
+  throw new CriaError(
+    'resources',
+    'not-enough-memory',
+    `the model needs ${gib(needed)} (weights ${gib(plan.bytes.weights)}, cache for ${contextSize} positions ` +
+      `${gib(plan.bytes.cache)}) but ${gib(free)} of memory are free: ${advice}`,
+  );
+}

@@ -1,0 +1,206 @@
+import { type Buffer, everyToken, type Operations, type Run } from '../engine/operations.js';
+import type { FeedForward, LayerLayout, ModelLayout } from './layout.js';
+import { ropeAngles, ropeFrequencies } from './rope.js';
+import { routeTokens } from './routing.js';
+
+type Experts = Extract<FeedForward, { kind: 'moe' }>;
+
+/**
+ * The Llama 4 text network. Every lane runs the same calls; each operation divides its own work.
+ * Shapes in comments are row-major, T = tokens of the step.
+ */
+export class Llama4 {
+  readonly #ops: Operations;
+  readonly #layout: ModelLayout;
+  readonly #frequencies: Float32Array;
+
+  /** @param ropeDivisors `rope_freqs.weight`, [headDim / 2], where frequencies are scaled */
+  constructor(ops: Operations, layout: ModelLayout, ropeDivisors?: Float32Array) {
+    this.#ops = ops;
+    this.#layout = layout;
+    const { ropeTheta, headDim } = layout.config;
+    this.#frequencies = ropeFrequencies(ropeTheta, headDim, ropeDivisors);
+  }
+
+  /** Runs `tokens` at `position`…, all within one attention chunk, and leaves the hidden state [T, width]. */
+  forward(tokens: Int32Array, position: number): void {
+    const { layers, buffers, tokenEmbedding } = this.#layout;
+    this.#prepareAngles(tokens.length, position);
+    this.#ops.embed(tokenEmbedding, tokens, buffers.hidden);
+    for (const [index, layer] of layers.entries()) {
+      this.#attention(layer, index, tokens.length, position);
+      this.#feedForward(layer, tokens.length);
+    }
+  }
+
+  /** Logits [rows, vocab] of the given rows of the last forward pass. */
+  head(rows: Int32Array): void {
+    const { buffers, output, outputNorm, config } = this.#layout;
+    const { lane } = this.#ops;
+    const { hidden, expertInput, normed } = buffers;
+    const rowBytes = hidden.columns * 4;
+    const [start, end] = lane.share(rows.length);
+    for (let i = start; i < end; i++) {
+      const from = hidden.offset + rows[i]! * rowBytes;
+      lane.home.u8.copyWithin(expertInput.offset + i * rowBytes, from, from + rowBytes);
+    }
+    lane.barrier();
+    this.#ops.rmsNorm(expertInput, outputNorm, normed, rows.length, config.rmsEps);
+    this.#ops.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
+  }
+
+  #attention(layer: LayerLayout, index: number, tokens: number, position: number): void {
+    const { config, buffers } = this.#layout;
+    const { normed, q, k, v, attended, hidden } = buffers;
+    const ops = this.#ops;
+    const all = everyToken(tokens);
+    ops.rmsNorm(hidden, layer.attnNorm, normed, tokens, config.rmsEps);
+    ops.multiply(normed, all, [
+      { matrix: layer.q, y: q },
+      { matrix: layer.k, y: k },
+      { matrix: layer.v, y: v },
+    ]);
+
+    const rope = config.ropeLayers[index]!;
+    // A chunked layer sees nothing of earlier chunks, so a chunk's positions reuse the same cache rows.
+    const past = rope && config.attentionChunkSize > 0 ? position % config.attentionChunkSize : position;
+    const [start, end] = ops.lane.share(tokens);
+    for (let t = start; t < end; t++) {
+      if (rope) this.#rotate(t);
+      this.#scaleQuery(t, rope ? 1 : this.#temperature(position + t));
+      ops.storeCache(layer.cache, k, v, t, past + t);
+    }
+    ops.lane.barrier();
+
+    ops.attention(layer.cache, q, attended, tokens, past);
+    ops.multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
+  }
+
+  /** RoPE on one token's queries and keys, then their weightless norm where the model has it. */
+  #rotate(token: number): void {
+    const { config, buffers } = this.#layout;
+    const { headDim, rmsEps } = config;
+    const { kernels } = this.#ops.lane.home;
+    const angles = rowOf(buffers.angles, token);
+    for (const buffer of [buffers.q, buffers.k]) {
+      const row = rowOf(buffer, token);
+      const heads = buffer.columns / headDim;
+      kernels.ropeInterleaved(row, angles, heads, headDim);
+      if (!config.useQkNorm) continue;
+      for (let head = 0; head < heads; head++) {
+        const at = row + head * headDim * 4;
+        kernels.rmsNorm(at, 0, at, headDim, rmsEps);
+      }
+    }
+  }
+
+  /** Folds the attention temperature and 1/√dim into one token's queries. */
+  #scaleQuery(token: number, temperature: number): void {
+    const { q } = this.#layout.buffers;
+    const factor = temperature / Math.sqrt(this.#layout.config.headDim);
+    this.#ops.lane.home.kernels.scale(rowOf(q, token), factor, q.columns);
+  }
+
+  #temperature(position: number): number {
+    const { temperatureTuning, attnScale, floorScale } = this.#layout.config;
+    if (!temperatureTuning) return 1;
+    return 1 + attnScale * Math.log1p(Math.floor((position + 1) / floorScale));
+  }
+
+  #feedForward(layer: LayerLayout, tokens: number): void {
+    const { config, buffers } = this.#layout;
+    const { hidden, normed } = buffers;
+    this.#ops.rmsNorm(hidden, layer.ffnNorm, normed, tokens, config.rmsEps);
+    const { feedForward } = layer;
+    if (feedForward.kind === 'dense') {
+      this.#gated(normed, tokens, feedForward);
+    } else {
+      this.#routedExperts(feedForward, tokens);
+      const { sharedGate: gate, sharedUp: up, sharedDown: down } = feedForward;
+      this.#gated(normed, tokens, { gate, up, down });
+    }
+  }
+
+  /** hidden += down(silu(gate(x)) × up(x)) */
+  #gated(
+    x: Buffer,
+    tokens: number,
+    { gate, up, down }: Pick<FeedForward & { kind: 'dense' }, 'gate' | 'up' | 'down'>,
+  ) {
+    const { buffers } = this.#layout;
+    const inner = {
+      offset: buffers.gate.offset,
+      columns: gate.pieces.reduce((sum, { rows }) => sum + rows, 0),
+    };
+    const upper = { offset: buffers.up.offset, columns: inner.columns };
+    const all = everyToken(tokens);
+    this.#ops.multiply(x, all, [
+      { matrix: gate, y: inner },
+      { matrix: up, y: upper },
+    ]);
+    this.#ops.siluMultiply(inner, upper, tokens);
+    this.#ops.multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
+  }
+
+  /** hidden += Σ over each token's experts of expert(score × x) */
+  #routedExperts(experts: Experts, tokens: number): void {
+    const { config, buffers } = this.#layout;
+    const { normed, routerLogits, expertInput, expertOutput, hidden } = buffers;
+    const { expertCount, expertUsedCount, expertFeedForwardLength } = config;
+    const ops = this.#ops;
+    const { lane } = ops;
+    const { kernels, f32 } = lane.home;
+    ops.multiply(normed, everyToken(tokens), [{ matrix: experts.router, y: routerLogits }]);
+
+    // Every lane works the routing out for itself: it is a few comparisons per token, and saves a barrier.
+    const firstLogit = routerLogits.offset / 4;
+    const logits = f32.subarray(firstLogit, firstLogit + tokens * expertCount);
+    const routing = routeTokens(logits, tokens, expertCount, expertUsedCount);
+    const rows = routing.tokens.length;
+    const [start, end] = lane.share(rows);
+    for (let i = start; i < end; i++) {
+      const from = rowOf(normed, routing.tokens[i]!);
+      kernels.scaleInto(from, rowOf(expertInput, i), routing.scores[i]!, normed.columns);
+    }
+    lane.barrier();
+
+    const runs: Run[] = [];
+    for (let expert = 0; expert < expertCount; expert++) {
+      const first = routing.starts[expert]!;
+      const count = routing.starts[expert + 1]! - first;
+      if (count > 0) runs.push({ first, count, piece: expert, pieces: 1 });
+    }
+    const gate = { offset: buffers.gate.offset, columns: expertFeedForwardLength };
+    const up = { offset: buffers.up.offset, columns: expertFeedForwardLength };
+    ops.multiply(expertInput, runs, [
+      { matrix: experts.gateExperts, y: gate },
+      { matrix: experts.upExperts, y: up },
+    ]);
+    ops.siluMultiply(gate, up, rows);
+    ops.multiply(gate, runs, [{ matrix: experts.downExperts, y: expertOutput }]);
+
+    // A token's rows are added by the lane that owns the token, in expert order, whatever the thread count.
+    const [first, last] = lane.share(tokens);
+    for (let i = 0; i < rows; i++) {
+      const token = routing.tokens[i]!;
+      if (token >= first && token < last)
+        kernels.add(rowOf(expertOutput, i), rowOf(hidden, token), hidden.columns);
+    }
+    lane.barrier();
+  }
+
+  #prepareAngles(tokens: number, position: number): void {
+    const { angles } = this.#layout.buffers;
+    const { lane } = this.#ops;
+    const [start, end] = lane.share(tokens);
+    for (let t = start; t < end; t++) {
+      const at = rowOf(angles, t) / 4;
+      ropeAngles(this.#frequencies, position + t, lane.home.f32.subarray(at, at + angles.columns));
+    }
+  }
+}
+
+/** Address of row `index` of a buffer. */
+function rowOf(buffer: Buffer, index: number): number {
+  return buffer.offset + index * buffer.columns * 4;
+}
