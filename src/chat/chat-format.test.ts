@@ -18,23 +18,25 @@ const nanoScout: string = JSON.parse(
   readFileSync(new URL('../../models/nano-scout/tokenizer_config.json', import.meta.url), 'utf8'),
 ).chat_template;
 
-/** One id per character, and the special tokens far above them. */
+/** The special tokens, and above them one id per character. */
+const FIRST_CHARACTER = SPECIALS.length;
 const tokenizer: ChatTokenizer = {
-  bosId: 0x200000,
-  eosId: 0x200003,
-  specialTokens: new Map(SPECIALS.map((text, i) => [text, 0x200000 + i])),
+  vocabSize: FIRST_CHARACTER + 0x110000,
+  bosId: 0,
+  isSpecial: (id) => id < FIRST_CHARACTER,
+  tokenText: (id) => SPECIALS[id]!,
   encode: (text, { addBos, parseSpecial }) => {
     expect([addBos, parseSpecial]).toEqual([false, false]);
-    return Array.from(text, (char) => char.codePointAt(0)!);
+    return Array.from(text, (char) => FIRST_CHARACTER + char.codePointAt(0)!);
   },
 };
 
 function decode(ids: readonly number[]): string {
-  return ids.map((id) => (id < 0x200000 ? String.fromCodePoint(id) : SPECIALS[id - 0x200000])).join('');
+  return ids.map((id) => SPECIALS[id] ?? String.fromCodePoint(id - FIRST_CHARACTER)).join('');
 }
 
 function controlTokens(ids: readonly number[]): string {
-  return decode(ids.filter((id) => id >= 0x200000));
+  return decode(ids.filter((id) => id < FIRST_CHARACTER));
 }
 
 const user = (content: string): Chat => ({ messages: [{ role: 'user', content }] });

@@ -1,3 +1,4 @@
+import type { Metadata } from '../formats/tensor-source.js';
 import { LiteralMarks, stringsIn } from './literal-marks.js';
 import { LLAMA4_TEMPLATE } from './llama4-template.js';
 import type { Chat, ChatMessage } from './messages.js';
@@ -6,28 +7,48 @@ import { ChatTemplate } from './template.js';
 
 /** The part of a tokenizer that prompts need. */
 export interface ChatTokenizer {
+  readonly vocabSize: number;
   readonly bosId: number | undefined;
-  readonly eosId: number | undefined;
-  /** Spelling of every special token, and its id. */
-  readonly specialTokens: ReadonlyMap<string, number>;
+  isSpecial(id: number): boolean;
+  tokenText(id: number): string;
   encode(text: string, options: { addBos: boolean; parseSpecial: boolean }): readonly number[];
+}
+
+/** What a loaded model says about its chats. */
+export interface ChatModel {
+  readonly tokenizer: ChatTokenizer;
+  readonly chatTemplate: string | undefined;
+  readonly metadata: Metadata;
+}
+
+/** The format of a model's chats, with another template than its own if one is given. */
+export function chatFormat(model: ChatModel, template = model.chatTemplate): ChatFormat {
+  const eos = model.metadata.get('tokenizer.ggml.eos_token_id')?.value;
+  return new ChatFormat(model.tokenizer, template, typeof eos === 'number' ? eos : undefined);
 }
 
 /** Turns conversations into token ids: a template and the tokenizer whose special tokens it uses. */
 export class ChatFormat {
   readonly template: ChatTemplate;
   readonly #tokenizer: ChatTokenizer;
+  readonly #specialIds: ReadonlyMap<string, number>;
   readonly #finder: SpecialTokenFinder;
   readonly #tokens: { bosToken?: string; eosToken?: string };
 
-  /** @param template Jinja source; Llama 4's own layout when absent. Throws `bad-chat-template`. */
-  constructor(tokenizer: ChatTokenizer, template: string = LLAMA4_TEMPLATE) {
+  /**
+   * @param template Jinja source; Llama 4's own layout when absent. Throws `bad-chat-template`.
+   * @param eosId the token templates know as `eos_token`
+   */
+  constructor(tokenizer: ChatTokenizer, template: string = LLAMA4_TEMPLATE, eosId?: number) {
     this.template = new ChatTemplate(template);
     this.#tokenizer = tokenizer;
-    this.#finder = new SpecialTokenFinder(tokenizer.specialTokens.keys());
-    const spelling = (id: number | undefined) =>
-      [...tokenizer.specialTokens].find(([, special]) => special === id)?.[0];
-    this.#tokens = { bosToken: spelling(tokenizer.bosId), eosToken: spelling(tokenizer.eosId) };
+    this.#specialIds = specialIds(tokenizer);
+    this.#finder = new SpecialTokenFinder(this.#specialIds.keys());
+    const { bosId } = tokenizer;
+    this.#tokens = {
+      bosToken: bosId === undefined ? undefined : tokenizer.tokenText(bosId),
+      eosToken: eosId === undefined ? undefined : tokenizer.tokenText(eosId),
+    };
   }
 
   /**
@@ -46,10 +67,10 @@ export class ChatFormat {
 
   /** Token ids of the prompt, with BOS once in front where the vocabulary has one. */
   encode(chat: Chat): number[] {
-    const { bosId, specialTokens } = this.#tokenizer;
+    const { bosId } = this.#tokenizer;
     const ids = this.parts(chat).flatMap(({ text, special }) =>
       special
-        ? [specialTokens.get(text)!]
+        ? [this.#specialIds.get(text)!]
         : this.#tokenizer.encode(text, { addBos: false, parseSpecial: false }),
     );
     return bosId === undefined || ids[0] === bosId ? ids : [bosId, ...ids];
@@ -63,6 +84,14 @@ export class ChatFormat {
     const structured = [...stringsIn(messages), ...stringsIn(tools), ...stringsIn(variables)];
     return [...joined, ...structured].some((text) => this.#finder.occursIn(text));
   }
+}
+
+function specialIds(tokenizer: ChatTokenizer): Map<string, number> {
+  const ids = new Map<string, number>();
+  for (let id = 0; id < tokenizer.vocabSize; id++) {
+    if (tokenizer.isSpecial(id)) ids.set(tokenizer.tokenText(id), id);
+  }
+  return ids;
 }
 
 function messageTexts({ content }: ChatMessage): string[] {

@@ -1,4 +1,4 @@
-export { ChatFormat, type ChatTokenizer } from './chat-format.js';
+export { ChatFormat, type ChatModel, type ChatTokenizer, chatFormat } from './chat-format.js';
 export { Conversation } from './conversation.js';
 export type { Chat, ChatMessage, Role, TextPart, ToolCall } from './messages.js';
 export { ChatTemplate, type TemplateTokens } from './template.js';
