@@ -55,6 +55,14 @@ const NOISE_ERROR: { readonly [type in GgmlType]?: number } = {
   Q4_K: 8e-3,
   Q3_K: 4e-2,
   Q2_K: 0.13,
+  IQ4_NL: 1e-2,
+  IQ4_XS: 1e-2,
+  MXFP4: 2e-2,
+  NVFP4: 1.5e-2,
+  TQ1_0: 0.25,
+  TQ2_0: 0.25,
+  Q1_0: 0.45,
+  Q2_0: 0.2,
 };
 
 describe.each(encoders)('%s', (type, encode) => {
