@@ -111,7 +111,8 @@ function checkKind(file: JsonObject, model: JsonObject): void {
     objectOf(step, 'a pre_tokenizer step'),
   );
   expect('first pre-tokenizer', 'Split', split?.type);
-  expect('split pattern', O200K_PATTERN, objectOf(split?.pattern, 'pre_tokenizer pattern').Regex);
+  const pattern = objectOf(split?.pattern, 'pre_tokenizer pattern').Regex;
+  if (pattern !== O200K_PATTERN) throw unsupportedTokenizer('split pattern', "Llama 4's (o200k)", pattern);
   expect('split behavior', 'Isolated', split?.behavior);
   expect('split invert', false, split?.invert ?? false);
   expect('second pre-tokenizer', 'ByteLevel', byteLevel?.type);
