@@ -1,25 +1,24 @@
-import { open, stat } from 'node:fs/promises';
+import { access, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriaError } from '../base/errors.js';
+import { FileReader } from '../base/file-reader.js';
 
 // tokenizer.json, the largest, is 28 MB for Llama 4.
 const MAX_BYTES = 256 * 2 ** 20;
 
-/** Text of a file of a checkpoint folder; undefined when there is no such file. `name` is never user data. */
+/** Text of a file of a checkpoint folder; undefined when there is no such file. */
 export async function readCheckpointText(folder: string, name: string): Promise<string | undefined> {
   const path = join(folder, name);
-  const file = await open(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw new CriaError('bad-file', 'unreadable-file', `${path}: cannot be opened (${error.code})`);
-  });
-  if (!file) return undefined;
+  if (!(await exists(path))) return undefined;
+  const file = await FileReader.open(path);
   try {
-    const stats = await file.stat();
-    if (!stats.isFile() || stats.size > MAX_BYTES) {
-      const message = `${path}: expected a file of at most ${MAX_BYTES} bytes, found ${stats.isFile() ? `${stats.size} bytes` : 'no file'}`;
-      throw new CriaError('bad-file', 'unreadable-file', message);
+    if (file.size > MAX_BYTES) {
+      const message = `${path}: expected at most ${MAX_BYTES} bytes, found ${file.size}`;
+      throw new CriaError('bad-file', 'file-too-large', message);
     }
-    return new TextDecoder('utf-8', { fatal: true }).decode(await file.readFile());
+    const bytes = new Uint8Array(file.size);
+    await file.read(0, bytes);
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (error) {
     if (error instanceof CriaError) throw error;
     throw new CriaError('bad-file', 'bad-utf8', `${path}: expected UTF-8 text, found other bytes`);
@@ -56,4 +55,11 @@ export async function readCheckpointConfig(folder: string): Promise<unknown> {
     throw new CriaError('not-found', 'no-checkpoint', message);
   }
   return config;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,0 +1,204 @@
+import { CriaError } from '../base/errors.js';
+import { type GgmlType, ggmlType, rowBytes } from '../formats/ggml-types.js';
+import { blockFormat } from '../quant/index.js';
+import type { Layout, PlannedTensor, RowPart } from './tensor-plan.js';
+
+/** Bytes `[offset, offset + target.length)` of a stored tensor into `target`. */
+export type ReadStored = (name: string, offset: number, target: Uint8Array) => Promise<void>;
+
+/** Bytes read from the checkpoint at once. */
+const STRIP_BYTES = 4 * 2 ** 20;
+/** What transposed expert matrices may take together; one is kept whatever its size. */
+const CACHE_BYTES = 128 * 2 ** 20;
+
+/**
+ * Reads rows of planned tensors, converting on the way. Memory is bounded by a strip of rows per call, and by the
+ * transposed matrices of the experts read last: their columns become rows, so an expert is turned as a whole.
+ */
+export class RowReader {
+  readonly #read: ReadStored;
+  readonly #experts = new Map<string, Promise<Uint8Array>>();
+
+  constructor(read: ReadStored) {
+    this.#read = read;
+  }
+
+  async readRows(tensor: PlannedTensor, start: number, count: number, target: Uint8Array): Promise<void> {
+    const { info, layout, storedType } = tensor;
+    const columns = info.shape[0]!;
+    const targetRow = rowBytes(info.type, columns);
+    if (
+      start < 0 ||
+      count < 0 ||
+      (start + count) * targetRow > info.bytes ||
+      target.length !== count * targetRow
+    ) {
+      const message = `rows ${start} to ${start + count} of ${info.name} do not fit ${target.length} bytes`;
+      throw new CriaError('internal', 'bad-row-range', message);
+    }
+    const slice = (row: number, rows: number) =>
+      target.subarray((row - start) * targetRow, (row - start + rows) * targetRow);
+    if (layout.kind === 'values') {
+      const values = layout.values.subarray(start * columns, (start + count) * columns);
+      blockFormat(info.type).encode!(values, target, columns);
+    } else if (layout.kind === 'rows') {
+      for (const piece of overlapping(layout.parts, start, count)) {
+        await this.#readPart(
+          piece.part,
+          piece.skip,
+          piece.rows,
+          columns,
+          tensor,
+          slice(piece.at, piece.rows),
+        );
+      }
+    } else {
+      const rowsPerExpert = info.shape[1]!;
+      for (let row = start; row < start + count; ) {
+        const expert = Math.floor(row / rowsPerExpert);
+        const first = row % rowsPerExpert;
+        const rows = Math.min(rowsPerExpert - first, start + count - row);
+        const matrix = await this.#expert(tensor, layout, expert);
+        const storedRow = rowBytes(storedType, columns);
+        const stored = matrix.subarray(first * storedRow, (first + rows) * storedRow);
+        convertRows(storedType, stored, info.type, slice(row, rows), columns);
+        row += rows;
+      }
+    }
+  }
+
+  async #readPart(
+    part: RowPart,
+    skip: number,
+    rows: number,
+    columns: number,
+    { info, storedType }: PlannedTensor,
+    target: Uint8Array,
+  ): Promise<void> {
+    const storedRow = rowBytes(storedType, columns);
+    const first = part.firstRow + skip;
+    if (storedType === info.type) {
+      await this.#read(part.name, first * storedRow, target);
+      return;
+    }
+    const targetRow = target.length / rows;
+    const step = Math.min(rows, Math.max(1, Math.floor(STRIP_BYTES / storedRow)));
+    const strip = new Uint8Array(step * storedRow);
+    for (let row = 0; row < rows; row += step) {
+      const now = Math.min(step, rows - row);
+      const stored = strip.subarray(0, now * storedRow);
+      await this.#read(part.name, (first + row) * storedRow, stored);
+      const out = target.subarray(row * targetRow, (row + now) * targetRow);
+      convertRows(storedType, stored, info.type, out, columns);
+    }
+  }
+
+  /** One expert's matrix with columns turned into rows, in the stored type; shared by reads that follow closely. */
+  #expert(tensor: PlannedTensor, layout: Transposed, expert: number): Promise<Uint8Array> {
+    const key = `${tensor.info.name} ${expert}`;
+    const cached = this.#experts.get(key);
+    if (cached) return cached;
+    const bytes = tensor.info.shape[1]! * rowBytes(tensor.storedType, tensor.info.shape[0]!);
+    const keep = Math.max(0, Math.floor(CACHE_BYTES / bytes) - 1);
+    for (const old of [...this.#experts.keys()].slice(0, Math.max(0, this.#experts.size - keep))) {
+      this.#experts.delete(old);
+    }
+    const matrix = this.#transpose(tensor, layout, expert);
+    this.#experts.set(key, matrix);
+    matrix.catch(() => this.#experts.delete(key));
+    return matrix;
+  }
+
+  async #transpose(
+    { info, storedType }: PlannedTensor,
+    layout: Transposed,
+    expert: number,
+  ): Promise<Uint8Array> {
+    const [columns, rows] = info.shape as [number, number];
+    const size = ggmlType(storedType).typeSize;
+    const Elements = size === 2 ? Uint16Array : Uint32Array;
+    const result = new Elements(rows * columns);
+    const step = Math.min(columns, Math.max(1, Math.floor(STRIP_BYTES / (layout.width * size))));
+    const strip = new Elements(step * layout.width);
+    for (let column = 0; column < columns; column += step) {
+      const now = Math.min(step, columns - column);
+      const source = strip.subarray(0, now * layout.width);
+      const offset = (expert * columns + column) * layout.width * size;
+      await this.#read(layout.name, offset, bytesOf(source));
+      transposeStrip(source, layout.width, layout.firstColumn, rows, result, columns, column, now);
+    }
+    return bytesOf(result);
+  }
+}
+
+type Transposed = Extract<Layout, { kind: 'transposed' }>;
+type Elements = Uint16Array | Uint32Array;
+
+// Small enough that the lines a tile touches on both sides stay in the first-level cache.
+const TILE = 32;
+
+/** `target[row, column + i] = source[i, firstColumn + row]` for the strip's `count` source rows `i`. */
+function transposeStrip(
+  source: Elements,
+  width: number,
+  firstColumn: number,
+  rows: number,
+  target: Elements,
+  columns: number,
+  column: number,
+  count: number,
+): void {
+  for (let row0 = 0; row0 < rows; row0 += TILE) {
+    const rowEnd = Math.min(row0 + TILE, rows);
+    for (let i0 = 0; i0 < count; i0 += TILE) {
+      const end = Math.min(i0 + TILE, count);
+      for (let row = row0; row < rowEnd; row++) {
+        const to = row * columns + column;
+        for (let i = i0; i < end; i++) target[to + i] = source[i * width + firstColumn + row]!;
+      }
+    }
+  }
+}
+
+function* overlapping(
+  parts: readonly RowPart[],
+  start: number,
+  count: number,
+): Generator<{ part: RowPart; skip: number; rows: number; at: number }> {
+  let begin = 0;
+  for (const part of parts) {
+    const from = Math.max(start, begin);
+    const to = Math.min(start + count, begin + part.rows);
+    if (from < to) yield { part, skip: from - begin, rows: to - from, at: from };
+    begin += part.rows;
+  }
+}
+
+/** Decodes rows of one type and encodes them as another. */
+export function convertRows(
+  from: GgmlType,
+  stored: Uint8Array,
+  to: GgmlType,
+  target: Uint8Array,
+  columns: number,
+): void {
+  if (from === to) {
+    target.set(stored);
+    return;
+  }
+  const stepRows = Math.max(1, Math.floor(STRIP_BYTES / (4 * columns)));
+  const storedRow = rowBytes(from, columns);
+  const targetRow = rowBytes(to, columns);
+  const rows = stored.length / storedRow;
+  const values = new Float32Array(Math.min(rows, stepRows) * columns);
+  for (let row = 0; row < rows; row += stepRows) {
+    const now = Math.min(stepRows, rows - row);
+    const floats = values.subarray(0, now * columns);
+    blockFormat(from).decode(stored.subarray(row * storedRow, (row + now) * storedRow), floats);
+    blockFormat(to).encode!(floats, target.subarray(row * targetRow, (row + now) * targetRow), columns);
+  }
+}
+
+function bytesOf(elements: Elements): Uint8Array {
+  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
+}
