@@ -19,6 +19,8 @@ export function sumLanes(v: v128): f32 {
  * e^x in four lanes, relative error below 3e-7. Below -87 the result is the smallest normal value's neighbourhood,
  * which every use here (softmax, sigmoid) treats as zero. Cephes' reduction: x = n ln 2 + r, |r| <= ln 2 / 2.
  */
+// @ts-ignore: decorator
+@inline
 export function exp4(x: v128): v128 {
   const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-87.0)), f32x4.splat(88.0));
   const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)));

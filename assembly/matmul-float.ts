@@ -66,8 +66,8 @@ function panelTimes4(
   let a0 = f32x4.splat(0);
   let a1 = a0, b0 = a0, b1 = a0, c0 = a0, c1 = a0, d0 = a0, d1 = a0;
   const x1 = xStride;
-  const x2 = 2 * xStride;
-  const x3 = 3 * xStride;
+  const x2 = xStride << 1;
+  const x3 = xStride * 3;
   for (const end = x + (<usize>columns << 2); x < end; x += 4) {
     const w0 = v128.load(panel);
     const w1 = v128.load(panel, 16);

@@ -114,8 +114,8 @@ function panelTimes4(
   let f2 = f0;
   let f3 = f0;
   const x1 = xStride;
-  const x2 = 2 * xStride;
-  const x3 = 3 * xStride;
+  const x2 = xStride << 1;
+  const x3 = xStride * 3;
   const groupShift: usize = group == 32 ? 0 : 1;
   const panelStep = <usize>group * 4;
   for (let g: usize = 0; g < <usize>groups; g++) {

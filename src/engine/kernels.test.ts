@@ -1,0 +1,279 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ggmlType, rowBytes } from '../formats/ggml-types.js';
+import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
+import { hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
+import { bestSimdBuild } from './kernels.js';
+import { KernelBench, randomFloats } from './testing/kernel-bench.js';
+
+function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
+  expect(found.length).toBe(expected.length);
+  let worst = 0;
+  for (let i = 0; i < found.length; i++) worst = Math.max(worst, Math.abs(found[i]! - expected[i]!));
+  expect(worst).toBeLessThanOrEqual(tolerance);
+}
+
+it('chooses the relaxed build where the engine has relaxed SIMD', async () => {
+  expect(['relaxed', 'plain']).toContain(await bestSimdBuild());
+});
+
+describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
+  let bench: KernelBench;
+  beforeAll(async () => {
+    await bestSimdBuild();
+    bench = await KernelBench.create(build, 1024);
+  });
+
+  it('rmsNorm divides by the root mean square and multiplies the weight', () => {
+    const n = 36;
+    const x = randomFloats(n, 1);
+    const w = randomFloats(n, 2);
+    const y = bench.allocate(n * 4);
+    bench.kernels.rmsNorm(bench.floats(x), bench.floats(w), y, n, 1e-5);
+    const rms = Math.sqrt(x.reduce((sum, v) => sum + v * v, 0) / n + 1e-5);
+    expectClose(
+      bench.read(y, n),
+      x.map((v, i) => (v / rms) * w[i]!),
+      1e-6,
+    );
+    bench.kernels.rmsNorm(bench.floats(x), 0, y, n, 1e-5);
+    expectClose(
+      bench.read(y, n),
+      x.map((v) => v / rms),
+      1e-6,
+    );
+  });
+
+  it('ropeInterleaved rotates adjacent pairs of every head', () => {
+    const [dim, heads] = [8, 3];
+    const x = randomFloats(dim * heads, 3);
+    const angles = Float32Array.from({ length: dim }, (_, i) => (i % 2 ? Math.sin : Math.cos)(1 + (i >> 1)));
+    const address = bench.floats(x);
+    bench.kernels.ropeInterleaved(address, bench.floats(angles), heads, dim);
+    const expected = x.map((_, i) => {
+      const pair = i & ~1;
+      const j = pair % dim;
+      const [re, im, cos, sin] = [x[pair]!, x[pair + 1]!, angles[j]!, angles[j + 1]!];
+      return i % 2 ? re * sin + im * cos : re * cos - im * sin;
+    });
+    expectClose(bench.read(address, x.length), expected, 1e-6);
+  });
+
+  it('siluMultiply computes x · sigmoid(x) · up over the whole float range', () => {
+    const gate = Float32Array.from([-200, -88, -20, -1, -1e-6, 0, 1e-6, 0.5, 1, 10, 50, 300]);
+    const up = gate.map((_, i) => 1 + i / 8);
+    const address = bench.floats(gate);
+    bench.kernels.siluMultiply(address, bench.floats(up), gate.length);
+    const found = bench.read(address, gate.length);
+    for (let i = 0; i < gate.length; i++) {
+      const expected = (gate[i]! / (1 + Math.exp(-gate[i]!))) * up[i]!;
+      expect(Math.abs(found[i]! - expected)).toBeLessThanOrEqual(Math.abs(expected) * 1e-6 + 1e-30);
+    }
+  });
+
+  it('storeCache rounds to f16 as the reference does', () => {
+    const special = [
+      0,
+      -0,
+      1,
+      -1,
+      65504,
+      65519.9,
+      65520,
+      1e9,
+      -1e9,
+      6e-8,
+      2.9e-8,
+      3e-8,
+      6.1e-5,
+      6.2e-5,
+      1e-30,
+      Infinity,
+    ];
+    const x = Float32Array.from([
+      ...special,
+      ...randomFloats(64, 4),
+      ...randomFloats(64, 5).map((v) => v * 1e-5),
+    ]);
+    const target = bench.allocate(x.length * 2);
+    bench.kernels.storeCache(1, bench.floats(x), target, x.length);
+    const expected = new Uint8Array(x.length * 2);
+    blockFormat('F16').encode!(
+      x.map((v) => (Math.abs(v) >= 65520 ? 0 : v)),
+      expected,
+      x.length,
+    );
+    const found = new Uint16Array(bench.u8.slice(target, target + x.length * 2).buffer);
+    const half = new Uint16Array(expected.buffer);
+    for (let i = 0; i < x.length; i++) {
+      const value = Math.abs(x[i]!) >= 65520 ? (x[i]! > 0 ? 0x7c00 : 0xfc00) : half[i]!;
+      expect(found[i]).toBe(value);
+    }
+  });
+
+  it.each([
+    [0, 5, 7, 20],
+    [1, 5, 7, 20],
+    [1, 1, 1, 0],
+    [1, 4, 40, 100],
+  ] as const)('attend, cache type %i, %i heads, %i tokens after %i', (type, heads, tokens, past) => {
+    const dim = 36;
+    const positions = past + tokens;
+    const q = randomFloats(tokens * heads * dim, 6);
+    const k = randomFloats(positions * dim, 7);
+    const v = randomFloats(positions * dim, 8);
+    const element = type === 0 ? 4 : 2;
+    const cacheAt = (x: Float32Array) => {
+      const address = bench.allocate(x.length * element);
+      bench.kernels.storeCache(type, bench.floats(x), address, x.length);
+      return address;
+    };
+    const out = bench.allocate(q.length * 4);
+    const scratch = bench.allocate(4 * (3 * 32 * dim + 32 + 2 * heads * tokens));
+    const stride = heads * dim * 4;
+    const [keys, values] = [cacheAt(k), cacheAt(v)];
+    bench.kernels.attend(
+      type,
+      bench.floats(q),
+      stride,
+      heads,
+      tokens,
+      dim,
+      keys,
+      values,
+      past,
+      out,
+      stride,
+      scratch,
+    );
+
+    const expected = new Float32Array(q.length);
+    for (let t = 0; t < tokens; t++) {
+      for (let h = 0; h < heads; h++) {
+        const at = (t * heads + h) * dim;
+        const scores = Array.from({ length: past + t + 1 }, (_, j) => {
+          let s = 0;
+          for (let d = 0; d < dim; d++) s += q[at + d]! * k[j * dim + d]!;
+          return s;
+        });
+        const largest = Math.max(...scores);
+        const weights = scores.map((s) => Math.exp(s - largest));
+        const total = weights.reduce((a, b) => a + b);
+        for (let d = 0; d < dim; d++) {
+          expected[at + d] = weights.reduce((sum, w, j) => sum + w * v[j * dim + d]!, 0) / total;
+        }
+      }
+    }
+    expectClose(bench.read(out, q.length), expected, type === 0 ? 2e-6 : 2e-3);
+  });
+
+  it.each(['F32', 'F16', 'BF16'] as const)('matmulFloat multiplies %s rows', (type) => {
+    const [rows, columns] = [19, 44];
+    const weights = randomFloats(rows * columns, 9);
+    const stored = new Uint8Array(rowBytes(type, columns) * rows);
+    blockFormat(type).encode!(weights, stored, columns);
+    blockFormat(type).decode(stored, weights);
+    const w = bench.bytes(stored);
+    const scratch = bench.allocate(64 * columns);
+    for (const tokens of [1, 3, 4, 9]) {
+      const x = randomFloats(tokens * columns, 10);
+      const expected = new Float32Array(tokens * rows);
+      for (let t = 0; t < tokens; t++) {
+        for (let r = 0; r < rows; r++) {
+          let sum = 1;
+          for (let c = 0; c < columns; c++) sum += weights[r * columns + c]! * x[t * columns + c]!;
+          expected[t * rows + r] = sum;
+        }
+      }
+      const y = bench.floats(new Float32Array(expected.length).fill(1));
+      const rowSize = stored.length / rows;
+      bench.kernels.matmulFloat(
+        ggmlType(type).id,
+        w,
+        rowSize,
+        rows,
+        columns,
+        bench.floats(x),
+        tokens,
+        y,
+        rows * 4,
+        1,
+        scratch,
+      );
+      expectClose(bench.read(y, expected.length), expected, 1e-5);
+    }
+  });
+
+  const quantized = WEIGHT_TYPES.filter((type) => ggmlType(type).blockSize > 1);
+  it.each(quantized)(
+    'matmulQuantized multiplies %s rows as its decoder and 8-bit activations say',
+    (type) => {
+      const [rows, columns] = [11, 512];
+      const { id, blockSize } = ggmlType(type);
+      const size = rowBytes(type, columns);
+      // Any bytes are weights; only the half floats must stay finite, which small exponents ensure.
+      const stored = Uint8Array.from(randomFloats(size * rows, 11), (v) => Math.floor((v + 1) * 128) & 0x2f);
+      const weights = new Float32Array(rows * columns);
+      blockFormat(type).decode(stored, weights);
+      const w = bench.bytes(stored);
+      const scratch = bench.allocate(12 * columns);
+      const row = bench.allocate(columns * 4);
+      bench.kernels.dequantizeRow(
+        id,
+        w,
+        row,
+        columns,
+        columns / blockSize,
+        unpackedGroup(type),
+        Number(hasMins(type)),
+        scratch,
+      );
+      expect(bench.read(row, columns)).toEqual(weights.slice(0, columns));
+      for (const tokens of [1, 4, 6]) {
+        const x = randomFloats(tokens * columns, 12);
+        const codes = bench.allocate(x.length * 2);
+        const scales = bench.allocate(x.length / 8);
+        const sums = bench.allocate(x.length / 4);
+        bench.kernels.quantizeActivations(bench.floats(x), codes, scales, sums, x.length / 32);
+        const scale = bench.read(scales, x.length / 32);
+        const code = new Int16Array(bench.u8.buffer, codes, x.length);
+        const rounded = x.map((_, i) => code[i]! * scale[i >> 5]!);
+        for (let i = 0; i < x.length; i++)
+          expect(Math.abs(rounded[i]! - x[i]!)).toBeLessThanOrEqual(0.51 * scale[i >> 5]!);
+        const expected = new Float32Array(tokens * rows);
+        let magnitude = 0;
+        for (let t = 0; t < tokens; t++) {
+          for (let r = 0; r < rows; r++) {
+            let [sum, size] = [0, 0];
+            for (let c = 0; c < columns; c++) {
+              const product = weights[r * columns + c]! * rounded[t * columns + c]!;
+              sum += product;
+              size += Math.abs(product);
+            }
+            expected[t * rows + r] = sum;
+            magnitude = Math.max(magnitude, size);
+          }
+        }
+        const y = bench.allocate(expected.length * 4);
+        bench.kernels.matmulQuantized(
+          id,
+          w,
+          size,
+          rows,
+          columns,
+          columns / blockSize,
+          unpackedGroup(type),
+          Number(hasMins(type)),
+          codes,
+          scales,
+          sums,
+          tokens,
+          y,
+          rows * 4,
+          0,
+          scratch,
+        );
+        expectClose(bench.read(y, expected.length), expected, magnitude * 4e-6);
+      }
+    },
+  );
+});
