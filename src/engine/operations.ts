@@ -31,8 +31,9 @@ export interface Staging {
   readonly codes: number;
   readonly scales: number;
   readonly sums: number;
-  /** f32 [tokens][rows] */
+  /** Results on their way home: a region per lane, `laneOutputBytes` apart. */
   readonly y: number;
+  readonly laneOutputBytes: number;
 }
 
 /** Keys and values of one layer, per key/value head `[positions][dim]`. */
@@ -54,6 +55,11 @@ export function laneScratchBytes(columns: number, headDim: number, headsPerKv: n
   const products = 64 * columns;
   const attention = 4 * (3 * 32 * headDim + 32 + 2 * headsPerKv * ATTENTION_TOKENS);
   return Math.max(products, attention);
+}
+
+/** Rows of a matrix that one of `lanes` lanes computes, at most. */
+export function laneRows(rows: number, lanes: number): number {
+  return Math.ceil(Math.ceil(rows / PANEL_ROWS) / lanes) * PANEL_ROWS;
 }
 
 /** All tokens against all rows of each matrix. */
@@ -152,9 +158,11 @@ export class Operations {
       const arena = this.lane.arenas[keys.arena]!;
       const at = (first * q.columns + head * width) * 4;
       const away = keys.arena !== 0;
+      const bytes = width * 4;
       const source = (away ? this.#staging.x : q.offset) + at;
-      const target = (away ? this.#staging.y : out.offset) + at;
-      if (away) this.#copyStrided(this.lane.home, q.offset + at, arena, source, count, width * 4, stride);
+      const target = away ? this.#outputRegion() : out.offset + at;
+      const targetStride = away ? bytes : stride;
+      if (away) copyRows(this.lane.home, q.offset + at, stride, arena, source, stride, count, bytes);
       const { attend } = arena.kernels;
       attend(
         cache.typeId,
@@ -167,10 +175,10 @@ export class Operations {
         cache.values[head]!.offset,
         past + first,
         target,
-        stride,
+        targetStride,
         arena.scratch,
       );
-      if (away) this.#copyStrided(arena, target, this.lane.home, out.offset + at, count, width * 4, stride);
+      if (away) copyRows(arena, target, bytes, this.lane.home, out.offset + at, stride, count, bytes);
     }
     this.lane.barrier();
   }
@@ -238,12 +246,14 @@ export class Operations {
   ): void {
     const arena = this.lane.arenas[piece.arena]!;
     const away = piece.arena !== 0;
-    const stride = y.columns * 4;
-    const at = run.first * stride + column * 4;
-    const out = (away ? this.#staging.y : y.offset) + at;
+    const homeStride = y.columns * 4;
+    const homeOut = y.offset + run.first * homeStride + column * 4;
     const bytes = (end - start) * 4;
-    if (away && accumulate)
-      this.#copyStrided(this.lane.home, y.offset + at, arena, out, run.count, bytes, stride);
+    const out = away ? this.#outputRegion() : homeOut;
+    const stride = away ? bytes : homeStride;
+    if (away && accumulate) {
+      copyRows(this.lane.home, homeOut, homeStride, arena, out, stride, run.count, bytes);
+    }
     const w = piece.offset + start * matrix.rowBytes;
     const { typeId, rowBytes, columns, blocks, group } = matrix;
     const first = run.first * columns;
@@ -285,7 +295,7 @@ export class Operations {
         arena.scratch,
       );
     }
-    if (away) this.#copyStrided(arena, out, this.lane.home, y.offset + at, run.count, bytes, stride);
+    if (away) copyRows(arena, out, stride, this.lane.home, homeOut, homeStride, run.count, bytes);
   }
 
   #storeRow(cache: LayerCache, piece: Piece, source: number, position: number, dim: number): void {
@@ -298,19 +308,26 @@ export class Operations {
     arena.kernels.storeCache(cache.typeId, from, piece.offset + position * cache.rowBytes, dim);
   }
 
-  #copyStrided(
-    from: Arena,
-    source: number,
-    to: Arena,
-    target: number,
-    count: number,
-    bytes: number,
-    stride: number,
-  ): void {
-    for (let i = 0; i < count; i++) {
-      const start = source + i * stride;
-      to.u8.set(from.u8.subarray(start, start + bytes), target + i * stride);
-    }
+  /** Where this lane puts results that it then copies home; no other lane writes there. */
+  #outputRegion(): number {
+    return this.#staging.y + this.lane.rank * this.#staging.laneOutputBytes;
+  }
+}
+
+/** Copies `count` rows of `bytes` bytes between arenas. */
+function copyRows(
+  from: Arena,
+  source: number,
+  sourceStride: number,
+  to: Arena,
+  target: number,
+  targetStride: number,
+  count: number,
+  bytes: number,
+): void {
+  for (let i = 0; i < count; i++) {
+    const start = source + i * sourceStride;
+    to.u8.set(from.u8.subarray(start, start + bytes), target + i * targetStride);
   }
 }
 

@@ -2,7 +2,14 @@ import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
 import { type Address, type ArenaPlan, planArenas } from '../engine/arena-plan.js';
 import type { Matrix, Piece } from '../engine/matrix.js';
-import { type Buffer, type LayerCache, laneScratchBytes, type Staging } from '../engine/operations.js';
+import {
+  ATTENTION_TOKENS,
+  type Buffer,
+  type LayerCache,
+  laneRows,
+  laneScratchBytes,
+  type Staging,
+} from '../engine/operations.js';
 import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
 import { hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
@@ -271,16 +278,24 @@ export function planModel(
 
   const widest = Math.max(width, qWidth, innerWidth);
   const staged = expertRows * widest;
-  const scratchBytes = Math.ceil(laneScratchBytes(widest, headDim, headCount / headCountKv) / 64) * 64;
-  const stagedOutput = Math.max(staged, maxOutputs * vocabSize);
+  const { threads } = options;
+  const headsPerKv = headCount / headCountKv;
+  const scratchBytes = Math.ceil(laneScratchBytes(widest, headDim, headsPerKv) / 64) * 64;
+  const laneOutputBytes =
+    4 *
+    Math.max(
+      expertRows * laneRows(widest, threads),
+      maxOutputs * laneRows(vocabSize, threads),
+      Math.min(ATTENTION_TOKENS, batchSize) * headsPerKv * headDim,
+    );
   const common = [
     options.tablesBytes,
-    scratchBytes * options.threads,
+    scratchBytes * threads,
     staged * 4,
     staged * 2,
     staged / 8,
     staged / 4,
-    stagedOutput * 4,
+    laneOutputBytes * threads,
   ];
 
   const request = { common, home: homeBytes, blocks: blockBytes };
@@ -312,7 +327,7 @@ export function planModel(
         ffnNorm: norms.ffn.offset,
       })),
       buffers,
-      staging: { x, codes, scales, sums, y },
+      staging: { x, codes, scales, sums, y, laneOutputBytes },
     },
     arenas,
     matrices,
