@@ -1,4 +1,5 @@
 import { CriaError } from '../base/errors.js';
+import { openSafetensors, type SafetensorsFile } from '../formats/safetensors/index.js';
 import type { Metadata, TensorInfo, TensorSource } from '../formats/tensor-source.js';
 import { readCheckpointConfig, readCheckpointJson, readCheckpointText } from './checkpoint-files.js';
 import { textTensorShapes, visionTensorShapes } from './expected-tensors.js';
@@ -8,8 +9,7 @@ import { type ConvertType, textMetadata, visionMetadata } from './metadata.js';
 import { canonicalName } from './names.js';
 import { ropeDivisors } from './rope-scaling.js';
 import { RowReader } from './row-reader.js';
-import { openStoredTensors, type StoredTensors } from './stored-tensors.js';
-import { type PlannedTensor, planTensors, tensorInfo } from './tensor-plan.js';
+import { type PlannedTensor, planTensors, type StoredTensor, tensorInfo } from './tensor-plan.js';
 import { visionConfigFromHuggingFace } from './vision-config.js';
 import { vocabularyMetadata } from './vocabulary.js';
 
@@ -29,12 +29,13 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
   const config = configFromHuggingFace(json, `${folder}/config.json`);
   const vocabulary = await readVocabulary(folder, json, config.vocabSize);
   const generation = await readCheckpointJson(folder, 'generation_config.json');
-  const stored = await openStoredTensors(folder);
+  const file = await openSafetensors(folder);
   try {
+    const stored = inConverterOrder(file);
     const type = resolveType(stored, options.type, 'lm_head.weight', 'model.embed_tokens.weight');
     const planned = planTensors({
       folder,
-      stored: stored.tensors,
+      stored,
       part: 'text',
       expected: textTensorShapes(config),
       optional: new Set(sharesEmbeddings(json) ? ['output.weight'] : []),
@@ -49,9 +50,9 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
     for (const [name, tensor] of planned) tensors.set(name, tensor);
     const general = { folder, type, generation, tensors: infosOf(tensors).values() };
     const metadata = new Map([...textMetadata(general, config), ...vocabulary]);
-    return new CheckpointSource(folder, metadata, tensors, stored);
+    return new CheckpointSource(folder, metadata, tensors, file);
   } catch (error) {
-    await stored.close();
+    await file.close();
     throw error;
   }
 }
@@ -74,22 +75,23 @@ export async function openVisionCheckpoint(
   }
   const generation = await readCheckpointJson(folder, 'generation_config.json');
   const preprocessor = await readCheckpointJson(folder, 'preprocessor_config.json');
-  const stored = await openStoredTensors(folder);
+  const file = await openSafetensors(folder);
   try {
+    const stored = inConverterOrder(file);
     const type = resolveType(stored, options.type, 'multi_modal_projector.linear_1.weight');
     const expected = visionTensorShapes(config);
     const planned = planTensors({
       folder,
-      stored: stored.tensors,
+      stored,
       part: 'vision',
       expected,
       optional: new Set(),
       type,
     });
     const general = { folder, type, generation, tensors: infosOf(planned).values() };
-    return new CheckpointSource(folder, visionMetadata(general, config, preprocessor), planned, stored);
+    return new CheckpointSource(folder, visionMetadata(general, config, preprocessor), planned, file);
   } catch (error) {
-    await stored.close();
+    await file.close();
     throw error;
   }
 }
@@ -99,21 +101,21 @@ class CheckpointSource implements TensorSource {
   readonly metadata: Metadata;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly #planned: ReadonlyMap<string, PlannedTensor>;
-  readonly #stored: StoredTensors;
+  readonly #file: SafetensorsFile;
   readonly #rows: RowReader;
 
   constructor(
     path: string,
     metadata: Metadata,
     planned: ReadonlyMap<string, PlannedTensor>,
-    stored: StoredTensors,
+    file: SafetensorsFile,
   ) {
     this.path = path;
     this.metadata = metadata;
     this.tensors = infosOf(planned);
     this.#planned = planned;
-    this.#stored = stored;
-    this.#rows = new RowReader((name, offset, target) => stored.read(name, offset, target));
+    this.#file = file;
+    this.#rows = new RowReader((name, offset, target) => file.read(name, offset, target));
   }
 
   async readRows(name: string, start: number, count: number, target: Uint8Array): Promise<void> {
@@ -123,8 +125,13 @@ class CheckpointSource implements TensorSource {
   }
 
   async close(): Promise<void> {
-    await this.#stored.close();
+    await this.#file.close();
   }
+}
+
+/** File by file and by name, the order in which llama.cpp's converter goes through a checkpoint. */
+function inConverterOrder(file: SafetensorsFile): Map<string, StoredTensor> {
+  return new Map([...file.tensors].sort(([a, x], [b, y]) => x.part - y.part || (a < b ? -1 : 1)));
 }
 
 async function readVocabulary(folder: string, config: unknown, vocabSize: number) {
@@ -152,12 +159,12 @@ function sharesEmbeddings(json: unknown): boolean {
 
 /** `auto` is the type of the first of `names` that is stored, or BF16 where that type cannot be written. */
 function resolveType(
-  stored: StoredTensors,
+  stored: ReadonlyMap<string, StoredTensor>,
   type: CheckpointOptions['type'] = 'auto',
   ...names: string[]
 ): ConvertType {
   if (type !== 'auto') return type;
-  const found = [...stored.tensors].find(([name]) => names.includes(canonicalName(name)));
+  const found = [...stored].find(([name]) => names.includes(canonicalName(name)));
   const dtype = found?.[1].dtype.toLowerCase();
   return dtype === 'f16' || dtype === 'f32' ? dtype : 'bf16';
 }

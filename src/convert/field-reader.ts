@@ -1,15 +1,16 @@
 import { CriaError } from '../base/errors.js';
+import type { Metadata } from '../formats/tensor-source.js';
 
 /**
  * Typed access to a configuration: a JSON object or GGUF metadata. Every method throws `bad-config` naming the
  * place, what was expected and what was found; `null` counts as absent, as in transformers' files.
  */
 export class FieldReader {
+  /** Shown in messages: a path, or the name of a section. */
   readonly where: string;
   readonly #lookup: (key: string) => unknown;
 
-  /** `where` is shown in messages: a path, or the name of a section. */
-  constructor(where: string, lookup: (key: string) => unknown) {
+  private constructor(where: string, lookup: (key: string) => unknown) {
     this.where = where;
     this.#lookup = lookup;
   }
@@ -17,6 +18,14 @@ export class FieldReader {
   static ofObject(where: string, json: unknown): FieldReader {
     if (!isRecord(json)) throw badConfig(`${where}: expected a JSON object, found ${describe(json)}`);
     return new FieldReader(where, (key) => (Object.hasOwn(json, key) ? json[key] : undefined));
+  }
+
+  /** 64-bit integers are read as numbers. */
+  static ofMetadata(where: string, metadata: Metadata): FieldReader {
+    return new FieldReader(where, (key) => {
+      const value = metadata.get(key)?.value;
+      return typeof value === 'bigint' ? Number(value) : value;
+    });
   }
 
   /** The value as it is, or undefined when absent. */

@@ -1,5 +1,5 @@
 import { CriaError } from '../base/errors.js';
-import type { Metadata, MetadataValue } from '../formats/tensor-source.js';
+import type { Metadata } from '../formats/tensor-source.js';
 import { badConfig, FieldReader } from './field-reader.js';
 
 /** Frequency scaling of Llama 3's kind, which Scout uses: long wavelengths are divided by `factor`. */
@@ -84,7 +84,7 @@ export function configFromMetadata(
   tensors: { has(name: string): boolean },
   where = 'GGUF metadata',
 ): Llama4Config {
-  const fields = new FieldReader(where, (key) => plainValue(metadata.get(key)));
+  const fields = FieldReader.ofMetadata(where, metadata);
   const architecture = fields.text('general.architecture');
   if (architecture !== 'llama4') {
     throw new CriaError(
@@ -308,8 +308,4 @@ function checked(where: string, config: Llama4Config): Llama4Config {
 
 function unsupported(where: string, expectation: string): CriaError {
   return new CriaError('unsupported', 'unsupported-config', `${where}: expected ${expectation}`);
-}
-
-function plainValue(value: MetadataValue | undefined): unknown {
-  return typeof value?.value === 'bigint' ? Number(value.value) : value?.value;
 }

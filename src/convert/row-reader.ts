@@ -2,6 +2,7 @@ import { CriaError } from '../base/errors.js';
 import { type GgmlType, ggmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat } from '../quant/index.js';
 import type { Layout, PlannedTensor, RowPart } from './tensor-plan.js';
+import { bytesOf, elementsOf, transposeStrip } from './transpose.js';
 
 /** Bytes `[offset, offset + target.length)` of a stored tensor into `target`. */
 export type ReadStored = (name: string, offset: number, target: Uint8Array) => Promise<void>;
@@ -116,10 +117,9 @@ export class RowReader {
   ): Promise<Uint8Array> {
     const [columns, rows] = info.shape as [number, number];
     const size = ggmlType(storedType).typeSize;
-    const Elements = size === 2 ? Uint16Array : Uint32Array;
-    const result = new Elements(rows * columns);
+    const result = elementsOf(storedType, rows * columns);
     const step = Math.min(columns, Math.max(1, Math.floor(STRIP_BYTES / (layout.width * size))));
-    const strip = new Elements(step * layout.width);
+    const strip = elementsOf(storedType, step * layout.width);
     for (let column = 0; column < columns; column += step) {
       const now = Math.min(step, columns - column);
       const source = strip.subarray(0, now * layout.width);
@@ -132,34 +132,6 @@ export class RowReader {
 }
 
 type Transposed = Extract<Layout, { kind: 'transposed' }>;
-type Elements = Uint16Array | Uint32Array;
-
-// Small enough that the lines a tile touches on both sides stay in the first-level cache.
-const TILE = 32;
-
-/** `target[row, column + i] = source[i, firstColumn + row]` for the strip's `count` source rows `i`. */
-function transposeStrip(
-  source: Elements,
-  width: number,
-  firstColumn: number,
-  rows: number,
-  target: Elements,
-  columns: number,
-  column: number,
-  count: number,
-): void {
-  for (let row0 = 0; row0 < rows; row0 += TILE) {
-    const rowEnd = Math.min(row0 + TILE, rows);
-    for (let i0 = 0; i0 < count; i0 += TILE) {
-      const end = Math.min(i0 + TILE, count);
-      for (let row = row0; row < rowEnd; row++) {
-        const to = row * columns + column;
-        for (let i = i0; i < end; i++) target[to + i] = source[i * width + firstColumn + row]!;
-      }
-    }
-  }
-}
-
 function* overlapping(
   parts: readonly RowPart[],
   start: number,
@@ -197,8 +169,4 @@ export function convertRows(
     blockFormat(from).decode(stored.subarray(row * storedRow, (row + now) * storedRow), floats);
     blockFormat(to).encode!(floats, target.subarray(row * targetRow, (row + now) * targetRow), columns);
   }
-}
-
-function bytesOf(elements: Elements): Uint8Array {
-  return new Uint8Array(elements.buffer, elements.byteOffset, elements.byteLength);
 }
