@@ -1,0 +1,57 @@
+import { stat } from 'node:fs/promises';
+import { CriaError } from '../../base/errors.js';
+import { fileError } from '../../base/file-errors.js';
+import { convertCheckpoint, convertToCheckpoint } from '../../convert/index.js';
+import { byteSize, choice, text } from '../options.js';
+import { defineVerb } from '../verb.js';
+import { withProgress } from '../work-progress.js';
+
+export const convert = defineVerb({
+  name: 'convert',
+  summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
+  details:
+    'A folder is read as a Hugging Face checkpoint and written as GGUF; a GGUF file of 16-bit or 32-bit tensors is written as a checkpoint folder.',
+  positionals: [{ name: 'INPUT', help: 'a checkpoint folder, or a GGUF file' }],
+  options: {
+    output: text(['-o', '--output', '--outfile'], 'PATH', {
+      help: 'the GGUF file, or the checkpoint folder, to write; required',
+    }),
+    type: choice(['--type', '--outtype'], ['auto', 'bf16', 'f16', 'f32', 'q8_0'], {
+      initial: 'auto',
+      help: 'type of the large tensors; auto keeps that of the checkpoint',
+    }),
+    mmproj: text(['--mmproj'], 'FILE', { help: 'also write the vision part, as a GGUF file of its own' }),
+    splitMaxSize: byteSize(['--split-max-size'], {
+      help: 'write parts with at most so much tensor data, such as 40G; without it, one file',
+    }),
+  },
+  run: async (terminal, { positionals: [input = ''], values, given }) => {
+    const { output, type, mmproj, splitMaxSize } = values;
+    if (output === undefined) {
+      throw new CriaError('usage', 'missing-argument', 'missing output: expected -o PATH');
+    }
+    const { signal } = terminal;
+    const paths = await withProgress(terminal, { label: 'converting', unit: 'bytes' }, async (onProgress) => {
+      if (await isFolder(input)) {
+        return convertCheckpoint(input, output, { type, mmproj, splitMaxSize, onProgress, signal });
+      }
+      if (given.has('type') || mmproj !== undefined) {
+        throw new CriaError(
+          'usage',
+          'unexpected-option',
+          '--type and --mmproj need a checkpoint folder as INPUT, found a file (its tensors keep their types)',
+        );
+      }
+      return convertToCheckpoint(input, output, { splitMaxSize, onProgress, signal });
+    });
+    terminal.stdout.write(`${paths.join('\n')}\n`);
+  },
+});
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    throw fileError(error, 'read', path);
+  }
+}

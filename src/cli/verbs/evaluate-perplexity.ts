@@ -1,0 +1,66 @@
+import { CriaError } from '../../base/errors.js';
+import { evaluatePerplexity, type PerplexityResult } from '../../evaluate/index.js';
+import { loadModel } from '../../generate/load-model.js';
+import { integer, text, toggle } from '../options.js';
+import { readTextInput } from '../text-input.js';
+import { defineVerb } from '../verb.js';
+import { withProgress } from '../work-progress.js';
+
+export const evaluatePerplexityVerb = defineVerb({
+  name: 'evaluate perplexity',
+  summary: 'Measure how well a model predicts a text',
+  details:
+    'The windows are those of llama-perplexity, so that the figures compare: of each, the second half is scored.',
+  positionals: [
+    { name: 'MODEL', help: 'a GGUF file, the first part of a split one, or a checkpoint folder' },
+  ],
+  options: {
+    file: text(['-f', '--file'], 'FILE', { help: 'the text (- for standard input); required' }),
+    contextSize: integer(['-c', '--ctx-size'], { initial: 512, min: 2, help: 'tokens of a window' }),
+    chunks: integer(['--chunks'], { initial: -1, min: -1, help: 'windows to evaluate at most; -1 for all' }),
+    threads: integer(['-t', '--threads'], {
+      initial: undefined,
+      min: 1,
+      max: 512,
+      help: 'worker threads (default: one per processor core)',
+    }),
+    batchSize: integer(['-b', '--batch-size'], {
+      initial: undefined,
+      min: 1,
+      max: 65536,
+      help: 'tokens computed at once',
+    }),
+    json: toggle(['--json'], { help: 'print one JSON object' }),
+  },
+  run: async (terminal, { positionals: [path = ''], values }) => {
+    const { contextSize, threads, batchSize } = values;
+    if (values.file === undefined) {
+      throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
+    }
+    const content = await readTextInput(terminal, values.file);
+    const { signal } = terminal;
+    const model = await loadModel(path, { threads, contextSize, batchSize, signal });
+    try {
+      const result = await withProgress(terminal, { label: 'evaluating', unit: 'items' }, (report) =>
+        evaluatePerplexity(model, content, {
+          contextSize,
+          chunks: values.chunks < 1 ? undefined : values.chunks,
+          onProgress: report,
+          signal,
+        }),
+      );
+      terminal.stdout.write(values.json ? `${JSON.stringify(result)}\n` : describe(result));
+    } finally {
+      await model.close();
+    }
+  },
+});
+
+function describe(result: PerplexityResult): string {
+  const { perplexity, perplexityError, meanNll, tokens, chunks, seconds } = result;
+  return [
+    `perplexity ${perplexity.toFixed(4)} ± ${perplexityError.toFixed(4)} (mean negative log-likelihood ${meanNll.toFixed(6)})`,
+    `${tokens} tokens scored in ${chunks} windows, ${seconds.toFixed(1)} s`,
+    '',
+  ].join('\n');
+}

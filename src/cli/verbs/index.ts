@@ -1,0 +1,35 @@
+import type { Verb } from '../verb.js';
+
+export interface VerbEntry {
+  readonly summary: string;
+  /** Verbs load when they are used: `cria --help` must not wait for the engine. */
+  readonly load: () => Promise<Verb>;
+}
+
+/** Every verb, in the order of the overview. The summary is repeated here so that listing loads nothing. */
+export const VERBS: Readonly<Record<string, VerbEntry>> = {
+  run: {
+    summary: 'Write text or chat with a model',
+    load: async () => (await import('./run.js')).run,
+  },
+  convert: {
+    summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
+    load: async () => (await import('./convert.js')).convert,
+  },
+  inspect: {
+    summary: 'Show what a GGUF file holds',
+    load: async () => (await import('./inspect.js')).inspect,
+  },
+  split: {
+    summary: 'Cut a GGUF file into parts',
+    load: async () => (await import('./split.js')).split,
+  },
+  merge: {
+    summary: 'Join the parts of a split GGUF file',
+    load: async () => (await import('./merge.js')).merge,
+  },
+  'evaluate perplexity': {
+    summary: 'Measure how well a model predicts a text',
+    load: async () => (await import('./evaluate-perplexity.js')).evaluatePerplexityVerb,
+  },
+};

@@ -1,0 +1,150 @@
+import { randomInt } from 'node:crypto';
+import { CriaError } from '../../base/errors.js';
+import { Conversation, chatFormat } from '../../chat/index.js';
+import { loadModel, type Model } from '../../generate/load-model.js';
+import { chatLoop } from '../chat-loop.js';
+import { continueText, type Generation } from '../generation.js';
+import { LineReader } from '../line-reader.js';
+import type { OptionValues } from '../options.js';
+import { readRunInput } from '../run-input.js';
+import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
+import { defineVerb, type Terminal } from '../verb.js';
+import { withProgress } from '../work-progress.js';
+
+type RunValues = OptionValues<typeof RUN_OPTIONS>;
+
+export const run = defineVerb({
+  name: 'run',
+  summary: 'Write text or chat with a model',
+  details:
+    'Without a prompt, at a terminal, this is a chat. A prompt (-p, -f, or standard input) is answered once.',
+  positionals: [
+    {
+      name: 'MODEL',
+      optional: true,
+      help: 'a GGUF file, the first part of a split one, or a checkpoint folder',
+    },
+  ],
+  options: RUN_OPTIONS,
+  run: async (terminal, { positionals, values }) => {
+    const path = positionals[0] ?? values.model;
+    if (path === undefined) {
+      throw new CriaError('usage', 'missing-argument', "missing MODEL: expected 'cria run MODEL [options]'");
+    }
+    warnOfIgnored(terminal, values);
+    const kvType = cacheType(values);
+    const input = await readRunInput(terminal, values);
+    const { contextSize, threads, batchSize } = values;
+    const started = performance.now();
+    const model = await withProgress(
+      terminal,
+      { label: 'loading', unit: 'bytes', quiet: terminal.stderr.isTTY !== true },
+      (onProgress) =>
+        loadModel(path, {
+          threads: threads !== undefined && threads > 0 ? threads : undefined,
+          contextSize: contextSize > 0 ? contextSize : undefined,
+          batchSize,
+          kvType,
+          onProgress,
+          signal: terminal.signal,
+        }),
+    );
+    try {
+      const generation = {
+        terminal,
+        model,
+        values,
+        seed: chooseSeed(values),
+        loadMs: performance.now() - started,
+      };
+      if (values.conversation === false) await complete(generation, input.prompt);
+      else await converse(generation, input);
+    } finally {
+      await model.close();
+    }
+  },
+});
+
+/** Continues the prompt as it stands. */
+async function complete(generation: Generation, prompt: string | undefined): Promise<void> {
+  const { terminal, model, values } = generation;
+  if (prompt === undefined) {
+    throw new CriaError(
+      'usage',
+      'missing-argument',
+      'missing prompt: -no-cnv expects -p, -f or standard input',
+    );
+  }
+  if (values.displayPrompt !== false) terminal.stdout.write(prompt);
+  const ids = model.tokenizer.encode(prompt, { addBos: true, parseSpecial: true });
+  await continueText(generation, ids, terminal.signal);
+}
+
+async function converse(
+  generation: Generation,
+  { prompt, system, template }: Awaited<ReturnType<typeof readRunInput>>,
+): Promise<void> {
+  const { terminal, model, values } = generation;
+  const format = chatFormat(model, template);
+  const conversation = new Conversation(system);
+  const interactive = values.conversation === true || prompt === undefined;
+  if (!interactive || values.singleTurn) {
+    if (prompt === undefined) {
+      throw new CriaError(
+        'usage',
+        'missing-argument',
+        'missing prompt: --single-turn expects -p, -f or standard input',
+      );
+    }
+    conversation.addUser(prompt);
+    await continueText(generation, format.encode(conversation.chat), terminal.signal);
+    return;
+  }
+  const lines = new LineReader(terminal);
+  try {
+    if (terminal.stdin.isTTY) terminal.stderr.write(welcome(model));
+    await chatLoop({
+      conversation,
+      lines,
+      notes: terminal.stderr,
+      firstMessage: prompt,
+      answer: async (current, signal) => {
+        const { text } = await continueText(generation, format.encode(current.chat), signal, {
+          partial: true,
+        });
+        return text;
+      },
+    });
+  } finally {
+    lines.close();
+  }
+}
+
+function welcome(model: Model): string {
+  const name = model.metadata.get('general.name')?.value;
+  return `${typeof name === 'string' ? name : 'Llama 4'}, ${model.contextSize} tokens of context. /help lists the commands.\n`;
+}
+
+function warnOfIgnored(terminal: Terminal, values: RunValues): void {
+  const flags = (Object.keys(IGNORED_OPTIONS) as (keyof typeof IGNORED_OPTIONS)[]).flatMap(
+    (key) => values[key] ?? [],
+  );
+  if (flags.length > 0) {
+    terminal.stderr.write(`cria: ${flags.join(', ')} without effect: there is no GPU back end\n`);
+  }
+}
+
+function cacheType({ cacheTypeK, cacheTypeV }: RunValues): 'f16' | 'f32' | undefined {
+  if (cacheTypeK !== undefined && cacheTypeV !== undefined && cacheTypeK !== cacheTypeV) {
+    throw new CriaError(
+      'unsupported',
+      'mixed-cache-types',
+      `--cache-type-k and --cache-type-v expect the same type, found ${cacheTypeK} and ${cacheTypeV}`,
+    );
+  }
+  return cacheTypeK ?? cacheTypeV;
+}
+
+function chooseSeed({ seed }: RunValues): number {
+  return seed === undefined || seed < 0 ? randomInt(2 ** 32) : seed;
+}
