@@ -1,0 +1,22 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { RangeSet } from './range-set.js';
+
+test('agrees with a plain set of positions', () => {
+  const range = fc.tuple(fc.nat(40), fc.nat(8));
+  fc.assert(
+    fc.property(fc.array(range, { maxLength: 30 }), range, (ranges, [from, length]) => {
+      const set = new RangeSet();
+      const seen = new Set<number>();
+      for (const [start, size] of ranges) {
+        const positions = Array.from({ length: size }, (_, i) => start + i);
+        const free = positions.every((position) => !seen.has(position));
+        expect(set.add(start, start + size)).toBe(free);
+        if (free) for (const position of positions) seen.add(position);
+      }
+      expect(set.size).toBe(seen.size);
+      const covered = Array.from({ length }, (_, i) => from + i).every((position) => seen.has(position));
+      expect(set.covers(from, from + length)).toBe(covered);
+    }),
+  );
+});
