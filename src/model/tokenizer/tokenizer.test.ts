@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { StreamingDecoder, type Tokenizer, tokenizerFromGguf, tokenizerFromJson } from './index.js';
+import { StreamingDecoder, tokenizerFromGguf, tokenizerFromJson } from './index.js';
 import {
   goldenEncodings,
   goldenPieces,
@@ -20,6 +20,7 @@ const anyText = fc.oneof(
     .array(fc.constantFrom('Hello', ' world', '<|eot|>', '<|begin_of_text|>', '\n\n', '  ', '日本', "'s"))
     .map((parts) => parts.join('')),
 );
+const anySpecials = fc.array(fc.constantFrom(240, 159, 152, 128, 4072, 4064));
 const anyIds = fc.array(fc.nat({ max: fromJson.vocabSize - 1 }));
 
 describe.each([
@@ -202,12 +203,12 @@ describe('StreamingDecoder', () => {
     expect(decoder.flush()).toBe('');
   });
 
-  it('emits in all what decoding at once gives', () => {
-    const decoder = fromJson.streamingDecoder();
+  it.each([false, true])('emits in all what decoding at once gives (skipSpecial %s)', (skipSpecial) => {
+    const decoder = fromJson.streamingDecoder({ skipSpecial });
     fc.assert(
-      fc.property(fc.oneof(anyIds, fc.array(fc.nat({ max: 255 }))), (ids) => {
+      fc.property(fc.oneof(anyIds, fc.array(fc.nat({ max: 255 })), anySpecials), (ids) => {
         const text = ids.map((id) => decoder.push(id)).join('') + decoder.flush();
-        expect(text).toBe(fromJson.decode(ids));
+        expect(text).toBe(fromJson.decode(ids, { skipSpecial }));
       }),
     );
   });

@@ -150,8 +150,8 @@ export class Tokenizer {
     return bytes.subarray(0, at);
   }
 
-  streamingDecoder(): StreamingDecoder {
-    return new StreamingDecoder(this);
+  streamingDecoder(options?: DecodeOptions): StreamingDecoder {
+    return new StreamingDecoder(this, options);
   }
 
   #checkId(id: number): void {
