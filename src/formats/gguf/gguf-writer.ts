@@ -9,7 +9,7 @@ export type GgufWriter = TensorWriter;
  * Starts a GGUF file, or its parts: headers are written, and tensors are expected by `writeAt` or `writeTensor`,
  * in any order. Errors are those of `layoutGguf` and of TensorWriter.
  */
-export function createGgufWriter(path: string, content: GgufContent): Promise<GgufWriter> {
+export async function createGgufWriter(path: string, content: GgufContent): Promise<GgufWriter> {
   return TensorWriter.create(layoutGguf(path, content));
 }
 
