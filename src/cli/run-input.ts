@@ -28,6 +28,14 @@ export async function readRunInput(
   if (prompt === '' && values.conversation !== false) {
     throw new CriaError('usage', 'empty-prompt', 'expected a prompt, found an empty text');
   }
+  if (prompt === undefined && (values.conversation === false || values.singleTurn)) {
+    const flag = values.singleTurn ? '--single-turn' : '-no-cnv';
+    throw new CriaError(
+      'usage',
+      'missing-argument',
+      `missing prompt: ${flag} expects -p, -f or standard input`,
+    );
+  }
   return {
     prompt,
     system:

@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { CriaError } from '../../base/errors.js';
 import { fileError } from '../../base/file-errors.js';
-import { convertCheckpoint, convertToCheckpoint } from '../../convert/index.js';
+import { convertCheckpoint } from '../../convert/convert.js';
+import { exportCheckpoint } from '../../convert/to-safetensors.js';
+import { openGguf } from '../../formats/gguf/index.js';
 import { byteSize, choice, text } from '../options.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -22,7 +24,7 @@ export const convert = defineVerb({
     }),
     mmproj: text(['--mmproj'], 'FILE', { help: 'also write the vision part, as a GGUF file of its own' }),
     splitMaxSize: byteSize(['--split-max-size'], {
-      help: 'write parts with at most so much tensor data, such as 40G; without it, one file',
+      help: 'write files with at most so much tensor data, such as 40G (default: one GGUF file; shards of 5 GB)',
     }),
   },
   run: async (terminal, { positionals: [input = ''], values, given }) => {
@@ -42,7 +44,12 @@ export const convert = defineVerb({
           '--type and --mmproj need a checkpoint folder as INPUT, found a file (its tensors keep their types)',
         );
       }
-      return convertToCheckpoint(input, output, { splitMaxSize, onProgress, signal });
+      const source = await openGguf(input);
+      try {
+        return await exportCheckpoint(source, output, { maxShardSize: splitMaxSize, onProgress, signal });
+      } finally {
+        await source.close();
+      }
     });
     terminal.stdout.write(`${paths.join('\n')}\n`);
   },

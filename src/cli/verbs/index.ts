@@ -17,7 +17,7 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     load: async () => (await import('./convert.js')).convert,
   },
   inspect: {
-    summary: 'Show what a GGUF file holds',
+    summary: 'Show what a GGUF file or a checkpoint holds',
     load: async () => (await import('./inspect.js')).inspect,
   },
   split: {

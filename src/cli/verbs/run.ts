@@ -3,10 +3,10 @@ import { CriaError } from '../../base/errors.js';
 import { Conversation, chatFormat } from '../../chat/index.js';
 import { loadModel, type Model } from '../../generate/load-model.js';
 import { chatLoop } from '../chat-loop.js';
-import { continueText, type Generation } from '../generation.js';
+import { GenerationSession } from '../generation.js';
 import { LineReader } from '../line-reader.js';
 import type { OptionValues } from '../options.js';
-import { readRunInput } from '../run-input.js';
+import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -50,15 +50,14 @@ export const run = defineVerb({
         }),
     );
     try {
-      const generation = {
-        terminal,
-        model,
+      const loadSeconds = (performance.now() - started) / 1000;
+      const session = new GenerationSession(terminal, model, {
         values,
         seed: chooseSeed(values),
-        loadMs: performance.now() - started,
-      };
-      if (values.conversation === false) await complete(generation, input.prompt);
-      else await converse(generation, input);
+        loadSeconds,
+      });
+      if (values.conversation === false) await complete(session, values, input.prompt);
+      else await converse(session, values, input);
     } finally {
       await model.close();
     }
@@ -66,38 +65,25 @@ export const run = defineVerb({
 });
 
 /** Continues the prompt as it stands. */
-async function complete(generation: Generation, prompt: string | undefined): Promise<void> {
-  const { terminal, model, values } = generation;
-  if (prompt === undefined) {
-    throw new CriaError(
-      'usage',
-      'missing-argument',
-      'missing prompt: -no-cnv expects -p, -f or standard input',
-    );
-  }
+async function complete(session: GenerationSession, values: RunValues, prompt = ''): Promise<void> {
+  const { terminal, model } = session;
   if (values.displayPrompt !== false) terminal.stdout.write(prompt);
   const ids = model.tokenizer.encode(prompt, { addBos: true, parseSpecial: true });
-  await continueText(generation, ids, terminal.signal);
+  await session.continue(ids, { signal: terminal.signal, whenStopped: 'throw' });
 }
 
 async function converse(
-  generation: Generation,
-  { prompt, system, template }: Awaited<ReturnType<typeof readRunInput>>,
+  session: GenerationSession,
+  values: RunValues,
+  { prompt, system, template }: RunInput,
 ): Promise<void> {
-  const { terminal, model, values } = generation;
+  const { terminal, model } = session;
   const format = chatFormat(model, template);
   const conversation = new Conversation(system);
-  const interactive = values.conversation === true || prompt === undefined;
-  if (!interactive || values.singleTurn) {
-    if (prompt === undefined) {
-      throw new CriaError(
-        'usage',
-        'missing-argument',
-        'missing prompt: --single-turn expects -p, -f or standard input',
-      );
-    }
+  if (prompt !== undefined && (values.conversation === undefined || values.singleTurn)) {
     conversation.addUser(prompt);
-    await continueText(generation, format.encode(conversation.chat), terminal.signal);
+    const ids = format.encode(conversation.chat);
+    await session.continue(ids, { signal: terminal.signal, whenStopped: 'throw' });
     return;
   }
   const lines = new LineReader(terminal);
@@ -108,12 +94,7 @@ async function converse(
       lines,
       notes: terminal.stderr,
       firstMessage: prompt,
-      answer: async (current, signal) => {
-        const { text } = await continueText(generation, format.encode(current.chat), signal, {
-          partial: true,
-        });
-        return text;
-      },
+      answer: ({ chat }, signal) => session.continue(format.encode(chat), { signal, whenStopped: 'keep' }),
     });
   } finally {
     lines.close();

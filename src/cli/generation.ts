@@ -1,0 +1,110 @@
+import { CriaError } from '../base/errors.js';
+import type { GenerationSummary } from '../generate/index.js';
+import type { Model } from '../generate/load-model.js';
+import type { OptionValues } from './options.js';
+import type { RUN_OPTIONS } from './run-options.js';
+import type { Terminal } from './verb.js';
+
+export interface AnswerOptions {
+  readonly signal: AbortSignal;
+  /** What to do when `signal` stops the text: keep what there is, or throw `cancelled`. */
+  readonly whenStopped: 'keep' | 'throw';
+}
+
+/** Writes continuations of prompts to standard output as they are made, and their figures to standard error. */
+export class GenerationSession {
+  readonly model: Model;
+  readonly terminal: Terminal;
+  readonly #values: OptionValues<typeof RUN_OPTIONS>;
+  readonly #seed: number;
+  readonly #loadSeconds: number;
+  #answers = 0;
+  /** Tokens whose keys and values the model's cache holds, from position 0. */
+  #cached: readonly number[] = [];
+
+  constructor(
+    terminal: Terminal,
+    model: Model,
+    options: { values: OptionValues<typeof RUN_OPTIONS>; seed: number; loadSeconds: number },
+  ) {
+    this.terminal = terminal;
+    this.model = model;
+    this.#values = options.values;
+    this.#seed = options.seed;
+    this.#loadSeconds = options.loadSeconds;
+  }
+
+  /** Continues `prompt` and returns the new text. */
+  async continue(prompt: readonly number[], { signal, whenStopped }: AnswerOptions): Promise<string> {
+    const { stdout, stderr } = this.terminal;
+    const { predict, stop, temperature, topK, topP, minP, special, ignoreEos } = this.#values;
+    const { repeatPenalty, repeatLastN, presencePenalty, frequencyPenalty } = this.#values;
+    const cachedTokens = commonPrefix(this.#cached, prompt);
+    // Until the new figures are known: whatever happens, no more than this is in the cache for certain.
+    this.#cached = prompt.slice(0, cachedTokens);
+    const tokens = this.model.generate(prompt, {
+      maxTokens: predict < 0 ? undefined : predict,
+      temperature,
+      topK,
+      topP,
+      minP,
+      repeatPenalty,
+      repeatLastN,
+      presencePenalty,
+      frequencyPenalty,
+      // Another answer to the same prompt has to be able to differ.
+      seed: (this.#seed + this.#answers) % 2 ** 32,
+      stop,
+      ignoreEos,
+      showSpecial: special,
+      cachedTokens,
+      signal,
+    });
+    const ids: number[] = [];
+    let text = '';
+    let step = await tokens.next();
+    for (; !step.done; step = await tokens.next()) {
+      ids.push(step.value.id);
+      text += step.value.text;
+      if (!stdout.write(step.value.text)) await drained(stdout);
+    }
+    const summary = step.value;
+    this.#cached = [...prompt, ...ids].slice(0, summary.evaluatedTokens);
+    if (!text.endsWith('\n')) stdout.write('\n');
+    stderr.write(`${this.#describe(summary)}\n`);
+    this.#answers++;
+    if (summary.reason === 'cancelled' && whenStopped === 'throw') {
+      throw new CriaError('cancelled', 'cancelled', 'stopped');
+    }
+    return text;
+  }
+
+  #describe(summary: GenerationSummary): string {
+    const { promptTokens, reusedTokens, promptSeconds, generatedTokens, generationSeconds, reason } = summary;
+    const evaluated = promptTokens - reusedTokens;
+    const kept = reusedTokens > 0 ? ` (${reusedTokens} cached)` : '';
+    const ends = { stop: 'end', length: '-n reached', context: 'context full', cancelled: 'stopped' };
+    return [
+      ...(this.#answers === 0 ? [`loaded in ${this.#loadSeconds.toFixed(2)} s`] : []),
+      `prompt ${promptTokens} tokens${kept}, ${rate(evaluated, promptSeconds)}`,
+      `generated ${generatedTokens} tokens, ${rate(generatedTokens - 1, generationSeconds)}`,
+      `seed ${summary.seed}`,
+      ends[reason],
+    ].join(' | ');
+  }
+}
+
+function rate(tokens: number, seconds: number): string {
+  return tokens > 0 && seconds > 0 ? `${(tokens / seconds).toFixed(1)} tok/s` : '- tok/s';
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  for (let i = 0; i < end; i++) if (a[i] !== b[i]) return i;
+  return end;
+}
+
+/** A slow reader must not make the text pile up in memory. */
+function drained(stream: NodeJS.WritableStream): Promise<void> {
+  return new Promise((resolve) => stream.once('drain', resolve));
+}
