@@ -2,7 +2,7 @@ import { IQ1S_GRID } from '../codebooks.js';
 import { f16ToF32 } from '../float.js';
 import { type BlockEncoder, rowEncoder, writeHalf } from './block-encoder.js';
 import { appendHull, appendSum, clearChains, newChains, newPoints } from './hull.js';
-import { collectCandidates, newLattice } from './lattice.js';
+import { collectCandidates, NARROWEST, newLattice, typicalScale, WIDEST } from './lattice.js';
 import { latticeScaleSearch, payloadAt } from './lattice-scales.js';
 
 // The layouts are described beside the decoders. Eight weights are a word of −1, 0, 1, all shifted by ±⅛.
@@ -20,10 +20,24 @@ const findScalesS = latticeScaleSearch({ subs: 8, variants: 2, multipliers: MULT
 const iq1s: BlockEncoder = (values, weights, target, at) => {
   clearChains(wordChains);
   clearChains(subChains);
+  let typical = 0;
   for (const lattice of lattices) {
     for (let k = 0; k < 32; k++) {
+      if (k % 4 === 0) {
+        typical = typicalScale(lattice, values, weights, 8 * k, 32);
+      }
       points.length = 0;
-      collectCandidates(lattice, values, weights, 8 * k, false, 0, points);
+      collectCandidates(
+        lattice,
+        values,
+        weights,
+        8 * k,
+        false,
+        0,
+        NARROWEST * typical,
+        WIDEST * typical,
+        points,
+      );
       appendHull(points, wordChains);
     }
   }
@@ -51,10 +65,24 @@ const findScalesM = latticeScaleSearch({ subs: 16, variants: 1, multipliers: MUL
 const iq1m: BlockEncoder = (values, weights, target, at) => {
   clearChains(wordChains);
   clearChains(subChains);
+  let typical = 0;
   for (let k = 0; k < 32; k++) {
+    if (k % 2 === 0) {
+      typical = typicalScale(lattices[0]!, values, weights, 8 * k, 16);
+    }
     points.length = 0;
     lattices.forEach((lattice, shift) => {
-      collectCandidates(lattice, values, weights, 8 * k, false, WORDS * shift, points);
+      collectCandidates(
+        lattice,
+        values,
+        weights,
+        8 * k,
+        false,
+        WORDS * shift,
+        NARROWEST * typical,
+        WIDEST * typical,
+        points,
+      );
     });
     appendHull(points, wordChains);
   }

@@ -2,7 +2,7 @@ import { IQ2S_GRID, IQ2XS_GRID, IQ2XXS_GRID } from '../codebooks.js';
 import { f16ToF32 } from '../float.js';
 import { type BlockEncoder, rowEncoder, writeHalf } from './block-encoder.js';
 import { appendHull, appendSum, clearChains, newChains, newPoints } from './hull.js';
-import { collectCandidates, newLattice } from './lattice.js';
+import { collectCandidates, NARROWEST, newLattice, typicalScale, WIDEST } from './lattice.js';
 import { latticeScaleSearch, payloadAt } from './lattice-scales.js';
 import { cheapestFlip, isOdd, newSignedWeights, splitSigns } from './signed-words.js';
 
@@ -37,10 +37,24 @@ function iq2Search(
     splitSigns(values, signed);
     clearChains(wordChains);
     clearChains(subChains);
+    let typical = 0;
     for (let k = 0; k < 32; k++) {
+      if (k % octets === 0) {
+        typical = typicalScale(lattice, values, weights, 8 * k, 8 * octets);
+      }
       points.length = 0;
       const flipOne = evenSigns && isOdd(signed.signs[k]!);
-      collectCandidates(lattice, signed.magnitudes, weights, 8 * k, flipOne, 0, points);
+      collectCandidates(
+        lattice,
+        signed.magnitudes,
+        weights,
+        8 * k,
+        flipOne,
+        0,
+        NARROWEST * typical,
+        WIDEST * typical,
+        points,
+      );
       appendHull(points, wordChains);
     }
     for (let k = 0; k < 32; k += octets) {

@@ -2,7 +2,7 @@ import { IQ3S_GRID, IQ3XXS_GRID } from '../codebooks.js';
 import { f16ToF32 } from '../float.js';
 import { type BlockEncoder, rowEncoder, writeHalf } from './block-encoder.js';
 import { addPoint, appendHull, appendSum, type Chains, clearChains, newChains, newPoints } from './hull.js';
-import { collectCandidates, newLattice } from './lattice.js';
+import { collectCandidates, NARROWEST, newLattice, typicalScale, WIDEST } from './lattice.js';
 import { latticeScaleSearch, payloadAt } from './lattice-scales.js';
 import { cheapestFlip, isOdd, newSignedWeights, splitSigns } from './signed-words.js';
 
@@ -38,11 +38,23 @@ function iq3Search(
   const subChains = newChains(8, 64 * words);
   const findScales = latticeScaleSearch({ subs: 8, variants: 1, multipliers });
   const signed = newSignedWeights();
+  let typical = 0;
   const result = { entries: new Uint16Array(64), signs: new Uint8Array(32) };
 
   function appendWord(weights: Float64Array, from: number, flipOne: boolean, chains: Chains): void {
     points.length = 0;
-    collectCandidates(lattice, signed.magnitudes, weights, from, flipOne, flipOne ? FLIPPED : 0, points);
+    const tag = flipOne ? FLIPPED : 0;
+    collectCandidates(
+      lattice,
+      signed.magnitudes,
+      weights,
+      from,
+      flipOne,
+      tag,
+      NARROWEST * typical,
+      WIDEST * typical,
+      points,
+    );
     appendHull(points, chains);
   }
 
@@ -73,6 +85,9 @@ function iq3Search(
     clearChains(pairChains);
     clearChains(subChains);
     for (let k = 0; k < 32; k++) {
+      if (k % 4 === 0) {
+        typical = typicalScale(lattice, values, weights, 8 * k, 32);
+      }
       appendPair(weights, 8 * k, evenSigns && isOdd(signed.signs[k]!));
     }
     for (let group = 0; group < 8; group++) {

@@ -1,8 +1,7 @@
 import { f16ToF32 } from '../float.js';
+import { searchFromStarts } from './best-starts.js';
 import { scaleToHalf } from './block-encoder.js';
 import { type Chains, pointAt } from './hull.js';
-
-const MAX_ROUNDS = 8;
 
 /** How a super-block's scale d and the scale codes of its sub-blocks make the scale of a code word. */
 export interface LatticeScaleShape {
@@ -22,6 +21,7 @@ export interface LatticeScales {
 
 /** Starting values of d: from well below the one that gives the largest scale the last code, to far above it. */
 const STARTS = Float64Array.from({ length: 28 }, (_, i) => 0.85 * 1.05 ** i);
+const KEPT_STARTS = 4;
 
 /**
  * A search for the scales of a super-block, given for every sub-block the chain of its best choices. The returned
@@ -83,25 +83,23 @@ export function latticeScaleSearch(shape: LatticeScaleShape): (chains: Chains) =
     const last = multipliers[multipliers.length - 1]!;
     const reach = largestScale(chains, subs, variants) / last;
     let bestCost = Infinity;
-    for (const start of STARTS) {
-      let d = start * reach;
-      let previous = Infinity;
-      for (let round = 0; round < MAX_ROUNDS; round++) {
-        const half = scaleToHalf(d);
-        const cost = choose(chains, f16ToF32(half));
-        if (!(cost < previous)) {
-          break;
-        }
-        previous = cost;
-        if (cost < bestCost) {
-          bestCost = cost;
-          best.d = half;
-          best.codes.set(codes);
-          best.variants.set(choices);
-        }
-        d = refit();
+    const tryValue = (d: number): number => {
+      const half = scaleToHalf(d);
+      const cost = choose(chains, f16ToF32(half));
+      if (cost < bestCost) {
+        bestCost = cost;
+        best.d = half;
+        best.codes.set(codes);
+        best.variants.set(choices);
       }
-    }
+      return cost;
+    };
+    searchFromStarts(
+      STARTS.map((start) => start * reach),
+      KEPT_STARTS,
+      tryValue,
+      refit,
+    );
     return best;
   };
 }

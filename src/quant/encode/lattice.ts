@@ -6,74 +6,73 @@ import { addPoint, type Points } from './hull.js';
  */
 export interface Lattice {
   readonly weights: number;
-  /** Different first halves and second halves: values, one half after another. */
-  readonly low: Float64Array;
-  readonly high: Float64Array;
+  /** Mean square of the values. */
+  readonly meanSquare: number;
+  /** The values that occur, ascending. A half is numbered by their positions, the first weight's counting least. */
+  readonly levels: Float64Array;
   /** Words with first half n are those from `starts[n]` up to `starts[n + 1]`. */
   readonly starts: Int32Array;
   /** Second half and original number of every word. */
   readonly highOf: Uint8Array;
   readonly entryOf: Uint16Array;
-  readonly sums: HalfSums;
+  /** Sums over the halves of the eight or four weights that words are sought for. */
+  readonly low: HalfSums;
+  readonly high: HalfSums;
 }
 
-/** Per half: P, Q and the least w·x·g, for the low and the high halves. */
+/** Per half: P, Q, the least w·x·g, and P − slope·Q for the slope of the moment. */
 interface HalfSums {
-  readonly lowP: Float64Array;
-  readonly lowQ: Float64Array;
-  readonly lowLeast: Float64Array;
-  readonly highP: Float64Array;
-  readonly highQ: Float64Array;
-  readonly highLeast: Float64Array;
+  readonly p: Float64Array;
+  readonly q: Float64Array;
+  readonly least: Float64Array;
+  readonly level: Float64Array;
 }
 
 /** Arranges `grid`, [entries, weights], with `shift` added to every value. */
 export function newLattice(grid: Int8Array, weights: number, shift: number): Lattice {
+  const levels = [...new Set(grid)].sort((a, b) => a - b);
   const half = weights / 2;
-  const lows = new Map<string, number>();
-  const highs = new Map<string, number>();
-  const numberOf = (map: Map<string, number>, values: Int8Array): number => {
-    const key = values.join();
-    return map.get(key) ?? map.set(key, map.size).size - 1;
+  const halves = levels.length ** half;
+  const halfAt = (from: number): number => {
+    let number = 0;
+    for (let i = half - 1; i >= 0; i--) {
+      number = number * levels.length + levels.indexOf(grid[from + i]!);
+    }
+    return number;
   };
   const words = Array.from({ length: grid.length / weights }, (_, entry) => ({
     entry,
-    low: numberOf(lows, grid.subarray(entry * weights, entry * weights + half)),
-    high: numberOf(highs, grid.subarray(entry * weights + half, (entry + 1) * weights)),
+    low: halfAt(entry * weights),
+    high: halfAt(entry * weights + half),
   })).sort((a, b) => a.low - b.low || a.entry - b.entry);
-  const valuesOf = (map: Map<string, number>) =>
-    Float64Array.from([...map.keys()].flatMap((key) => key.split(',').map((value) => Number(value) + shift)));
-  const starts = new Int32Array(lows.size + 1);
+  const starts = new Int32Array(halves + 1);
   for (const { low } of words) {
     starts[low + 1]!++;
   }
-  for (let n = 0; n < lows.size; n++) {
+  for (let n = 0; n < halves; n++) {
     starts[n + 1]! += starts[n]!;
   }
-  const perLow = () => new Float64Array(lows.size);
-  const perHigh = () => new Float64Array(highs.size);
   return {
     weights,
-    low: valuesOf(lows),
-    high: valuesOf(highs),
+    meanSquare: grid.reduce((sum, value) => sum + (value + shift) ** 2, 0) / grid.length,
+    levels: Float64Array.from(levels, (level) => level + shift),
     starts,
     highOf: Uint8Array.from(words, ({ high }) => high),
     entryOf: Uint16Array.from(words, ({ entry }) => entry),
-    sums: {
-      lowP: perLow(),
-      lowQ: perLow(),
-      lowLeast: perLow(),
-      highP: perHigh(),
-      highQ: perHigh(),
-      highLeast: perHigh(),
-    },
+    low: newHalfSums(halves),
+    high: newHalfSums(halves),
   };
 }
 
+function newHalfSums(halves: number): HalfSums {
+  const zeros = () => new Float64Array(halves);
+  return { p: zeros(), q: zeros(), least: zeros(), level: zeros() };
+}
+
 /**
- * Adds the words that may be best at some scale for the weights from `from` on: all corners of their hull, and a
- * few more. With `flipOne` one weight of the word has to take the wrong sign, the one where that costs least.
- * Payloads are the words' numbers plus `tag`.
+ * Adds the words that may be best at some scale from `lowScale` to `highScale` for the weights from `from` on: all
+ * corners of that part of their hull, and a few more. With `flipOne` one weight of the word has to take the wrong
+ * sign, the one where that costs least. Payloads are the words' numbers plus `tag`.
  */
 export function collectCandidates(
   lattice: Lattice,
@@ -82,95 +81,155 @@ export function collectCandidates(
   from: number,
   flipOne: boolean,
   tag: number,
+  lowScale: number,
+  highScale: number,
   points: Points,
 ): void {
-  const { starts, highOf, entryOf, sums } = lattice;
-  const { lowP, lowQ, lowLeast, highP, highQ, highLeast } = sums;
   const half = lattice.weights / 2;
-  sumHalves(lattice.low, half, values, weights, from, lowP, lowQ, lowLeast);
-  sumHalves(lattice.high, half, values, weights, from + half, highP, highQ, highLeast);
-  let highestP = -Infinity;
-  let lowestQ = Infinity;
-  for (let h = 0; h < highP.length; h++) {
-    highestP = Math.max(highestP, highP[h]!);
-    lowestQ = Math.min(lowestQ, highQ[h]!);
-  }
+  sumHalves(lattice.levels, half, values, weights, from, lattice.low);
+  sumHalves(lattice.levels, half, values, weights, from + half, lattice.high);
+  // The ends of the part: what is best at either end of the scales.
+  findBest(lattice, flipOne, lowScale / 2);
+  const { p: pA, q: qA } = found;
+  findBest(lattice, flipOne, highScale / 2);
+  const { p: pB, q: qB } = found;
+  // Corners between them lie on the line AB or above it: P − slope·Q is no less than at A, but for rounding.
+  const slope = qA > qB ? (pA - pB) / (qA - qB) : highScale / 2;
+  const threshold = pA - slope * qA - 1e-12 * (Math.abs(pA) + Math.abs(slope * qA));
+  addAbove(lattice, flipOne, slope, threshold, tag, points);
+}
 
-  // The ends of the hull: A with the largest P and B with the least Q.
-  let pA = -Infinity;
-  let qA = 0;
-  let pB = 0;
-  let qB = Infinity;
-  for (let l = 0; l < lowP.length; l++) {
-    const tooLow = lowP[l]! + highestP < pA;
-    const tooWide = lowQ[l]! + lowestQ > qB;
-    if (tooLow && tooWide) {
+const found = { p: 0, q: 0 };
+
+/** Finds the word with the largest P − slope·Q, into `found`. */
+function findBest({ starts, highOf, low, high }: Lattice, flipOne: boolean, slope: number): void {
+  const highest = fillLevels(high, slope);
+  const likely = low.level.indexOf(fillLevels(low, slope));
+  let best = -Infinity;
+  let bestLow = 0;
+  let bestHigh = 0;
+  // The most likely first half goes first, because a good word makes most other first halves hopeless.
+  for (let n = -1; n < low.level.length; n++) {
+    const l = n < 0 ? likely : n;
+    const level = low.level[l]!;
+    if (level + highest <= best) {
       continue;
     }
     for (let word = starts[l]!; word < starts[l + 1]!; word++) {
       const h = highOf[word]!;
-      const flip = flipOne ? 2 * Math.min(lowLeast[l]!, highLeast[h]!) : 0;
-      const p = lowP[l]! + highP[h]! - flip;
-      const q = lowQ[l]! + highQ[h]!;
-      if (p > pA || (p === pA && q < qA)) {
-        pA = p;
-        qA = q;
+      let sum = level + high.level[h]!;
+      if (sum > best && flipOne) {
+        sum -= flipCost(low.least[l]!, high.least[h]!);
       }
-      if (q < qB || (q === qB && p > pB)) {
-        pB = p;
-        qB = q;
+      if (sum > best) {
+        best = sum;
+        bestLow = l;
+        bestHigh = h;
       }
     }
   }
+  const flip = flipOne ? flipCost(low.least[bestLow]!, high.least[bestHigh]!) : 0;
+  found.p = low.p[bestLow]! + high.p[bestHigh]! - flip;
+  found.q = low.q[bestLow]! + high.q[bestHigh]!;
+}
 
-  // Corners lie on the line AB or above it: P − slope·Q is no less than at A. The margin covers rounding.
-  const slope = qA > qB ? (pA - pB) / (qA - qB) : 0;
-  const level = pA - slope * qA;
-  const threshold = level - 1e-12 * (Math.abs(pA) + Math.abs(slope * qA));
-  let highestLevel = -Infinity;
-  for (let h = 0; h < highP.length; h++) {
-    highestLevel = Math.max(highestLevel, highP[h]! - slope * highQ[h]!);
-  }
-  for (let l = 0; l < lowP.length; l++) {
-    if (lowP[l]! - slope * lowQ[l]! + highestLevel < threshold) {
+/** Adds the words with P − slope·Q of at least `threshold`. */
+function addAbove(
+  { starts, highOf, entryOf, low, high }: Lattice,
+  flipOne: boolean,
+  slope: number,
+  threshold: number,
+  tag: number,
+  points: Points,
+): void {
+  const highest = fillLevels(high, slope);
+  fillLevels(low, slope);
+  for (let l = 0; l < low.level.length; l++) {
+    const level = low.level[l]!;
+    if (level + highest < threshold) {
       continue;
     }
     for (let word = starts[l]!; word < starts[l + 1]!; word++) {
       const h = highOf[word]!;
-      const flip = flipOne ? 2 * Math.min(lowLeast[l]!, highLeast[h]!) : 0;
-      const p = lowP[l]! + highP[h]! - flip;
-      const q = lowQ[l]! + highQ[h]!;
-      if (p - slope * q >= threshold) {
-        addPoint(points, p, q, entryOf[word]! + tag);
+      const sum = level + high.level[h]!;
+      if (sum < threshold) {
+        continue;
+      }
+      const flip = flipOne ? flipCost(low.least[l]!, high.least[h]!) : 0;
+      if (sum - flip >= threshold) {
+        addPoint(points, low.p[l]! + high.p[h]! - flip, low.q[l]! + high.q[h]!, entryOf[word]! + tag);
       }
     }
   }
 }
 
+/** How much P falls when the weight with the least w·x·g takes the wrong sign. */
+function flipCost(least: number, otherLeast: number): number {
+  return 2 * Math.min(least, otherLeast);
+}
+
+/** Sets the levels P − slope·Q of all halves and returns the highest. */
+function fillLevels({ p, q, level }: HalfSums, slope: number): number {
+  let highest = -Infinity;
+  for (let n = 0; n < level.length; n++) {
+    const value = p[n]! - slope * q[n]!;
+    level[n] = value;
+    if (value > highest) {
+      highest = value;
+    }
+  }
+  return highest;
+}
+
+/** Sums for every half over the two or four weights from `from` on, adding one weight after another. */
 function sumHalves(
-  halves: Float64Array,
-  half: number,
+  levels: Float64Array,
+  count: number,
   values: Float64Array,
   weights: Float64Array,
   from: number,
-  p: Float64Array,
-  q: Float64Array,
-  least: Float64Array,
+  { p, q, least }: HalfSums,
 ): void {
-  for (let n = 0; n < p.length; n++) {
-    let sumP = 0;
-    let sumQ = 0;
-    let lowest = Infinity;
-    for (let i = 0; i < half; i++) {
-      const value = halves[n * half + i]!;
-      const weighted = weights[from + i]! * value;
-      const product = weighted * values[from + i]!;
-      sumP += product;
-      sumQ += weighted * value;
-      lowest = Math.min(lowest, product);
+  p[0] = 0;
+  q[0] = 0;
+  least[0] = Infinity;
+  let filled = 1;
+  for (let i = from; i < from + count; i++) {
+    // The first `filled` sums are those of the weights before; level 0 goes last, because it overwrites them.
+    for (let n = levels.length - 1; n >= 0; n--) {
+      const weighted = weights[i]! * levels[n]!;
+      const product = weighted * values[i]!;
+      const square = weighted * levels[n]!;
+      const to = n * filled;
+      for (let m = 0; m < filled; m++) {
+        p[to + m] = p[m]! + product;
+        q[to + m] = q[m]! + square;
+        least[to + m] = Math.min(least[m]!, product);
+      }
     }
-    p[n] = sumP;
-    q[n] = sumQ;
-    least[n] = lowest;
+    filled *= levels.length;
   }
+}
+
+/**
+ * Between which multiples of its typical scale a group looks for its words. Beyond, the words of the ends are used.
+ */
+export const NARROWEST = 0.5;
+export const WIDEST = 2;
+
+/** The scale at which `count` weights from `from` on have the mean square of the lattice's values. */
+export function typicalScale(
+  lattice: Lattice,
+  values: Float64Array,
+  weights: Float64Array,
+  from: number,
+  count: number,
+): number {
+  let squares = 0;
+  let total = 0;
+  for (let i = from; i < from + count; i++) {
+    squares += weights[i]! * values[i]! * values[i]!;
+    total += weights[i]!;
+  }
+  return Math.sqrt(squares / (total * lattice.meanSquare));
 }

@@ -1,9 +1,10 @@
 import { f16ToF32 } from '../float.js';
+import { searchFromStarts } from './best-starts.js';
 import { scaleToHalf } from './block-encoder.js';
 import { fitScale, inverseOf, type Levels, moments, nearestCode } from './scale-fit.js';
 
 const SUPER_BLOCK = 256;
-const MAX_ROUNDS = 6;
+const KEPT_STARTS = 3;
 
 /** Shape of a super-block of 256 weights ≈ d · scale · level, with a scale per sub-block. */
 export interface SuperScaleShape {
@@ -98,24 +99,22 @@ export function superScaleSearch(
       }
     }
     let bestCost = Infinity;
-    for (const start of starts) {
-      let d = largest / start;
-      let previous = Infinity;
-      for (let round = 0; round < MAX_ROUNDS; round++) {
-        const half = scaleToHalf(d);
-        const cost = choose(values, weights, half);
-        if (!(cost < previous)) {
-          break;
-        }
-        previous = cost;
-        if (cost < bestCost) {
-          bestCost = cost;
-          best.d = half;
-          best.scales.set(scales);
-        }
-        d = refit();
+    const tryValue = (d: number): number => {
+      const half = scaleToHalf(d);
+      const cost = choose(values, weights, half);
+      if (cost < bestCost) {
+        bestCost = cost;
+        best.d = half;
+        best.scales.set(scales);
       }
-    }
+      return cost;
+    };
+    searchFromStarts(
+      starts.map((start) => largest / start),
+      KEPT_STARTS,
+      tryValue,
+      refit,
+    );
     return best;
   };
 }
