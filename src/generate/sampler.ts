@@ -1,6 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import { Random, randomSeed } from './random.js';
 import { type ResolvedSampling, resolveSampling, type SamplingOptions } from './sampling-options.js';
+import { sumExp } from './sum-exp.js';
 
 /** Tokens that may come next; the probabilities add up to 1. */
 export interface Distribution {
@@ -150,7 +151,7 @@ export class Sampler {
     const minLogit = max + Math.log(minP);
     if (topK === 0) {
       const count = this.#gather(minLogit);
-      return topP === 1 ? count : this.#takeLargest(count, count, topP * this.#mass(max), max);
+      return topP === 1 ? count : this.#takeLargest(count, count, topP * sumExp(this.#logits, max), max);
     }
     const count = this.#takeLargest(this.#gather(-Infinity), topK, Infinity, max);
     let mass = 0;
@@ -172,13 +173,6 @@ export class Sampler {
       if (logit >= minLogit && logit !== -Infinity) this.#ids[count++] = id;
     }
     return count;
-  }
-
-  /** Sum of all probabilities, relative to the most likely token's. */
-  #mass(max: number): number {
-    let mass = 0;
-    for (const logit of this.#logits) mass += Math.exp(logit - max);
-    return mass;
   }
 
   /**

@@ -1,4 +1,4 @@
-import { O200K_PATTERN } from './pre-tokenizer.js';
+import { LLAMA4_SPLIT_PATTERN } from '../../convert/vocabulary.js';
 import { Tokenizer } from './tokenizer.js';
 import {
   badTokenizer,
@@ -85,7 +85,7 @@ function tokensById(
   for (const [text, id] of entries) place(text, id, NORMAL);
   for (const { id, content, special } of added) {
     // llama.cpp's converter writes added tokens that look like markers as control tokens too.
-    const isControl = special || /^<\|.*\|>$/s.test(content);
+    const isControl = special || /^<\|.*\|>$|^<pad>$|^<mask>$/s.test(content);
     place(content, id, isControl ? CONTROL : USER_DEFINED);
   }
   // Added tokens may also stand in the vocabulary, so there can be fewer tokens than entries.
@@ -112,7 +112,8 @@ function checkKind(file: JsonObject, model: JsonObject): void {
   );
   expect('first pre-tokenizer', 'Split', split?.type);
   const pattern = objectOf(split?.pattern, 'pre_tokenizer pattern').Regex;
-  if (pattern !== O200K_PATTERN) throw unsupportedTokenizer('split pattern', "Llama 4's (o200k)", pattern);
+  if (pattern !== LLAMA4_SPLIT_PATTERN)
+    throw unsupportedTokenizer('split pattern', "Llama 4's (o200k)", pattern);
   expect('split behavior', 'Isolated', split?.behavior);
   expect('split invert', false, split?.invert ?? false);
   expect('second pre-tokenizer', 'ByteLevel', byteLevel?.type);

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { O200K_PATTERN, PreTokenizer } from './pre-tokenizer.js';
+import { LLAMA4_SPLIT_PATTERN } from '../../convert/vocabulary.js';
+import { PreTokenizer } from './pre-tokenizer.js';
 import { goldenPieces, nanoTokenizerJson } from './testing/nano-scout.js';
 
 const preTokenizer = new PreTokenizer();
@@ -13,7 +14,10 @@ function split(text: string, start = 0, end = text.length): string[] {
 
 // The pattern in JavaScript's dialect: `\s` by its Unicode property, the case-insensitive group spelled out.
 const regex = new RegExp(
-  O200K_PATTERN.replaceAll("(?i:'s|'t|'re|'ve|'m|'ll|'d)", "(?:'(?:[sSſtTmMdD]|[rR][eE]|[vV][eE]|[lL][lL]))")
+  LLAMA4_SPLIT_PATTERN.replaceAll(
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)",
+    "(?:'(?:[sSſtTmMdD]|[rR][eE]|[vV][eE]|[lL][lL]))",
+  )
     .replaceAll('[^\\s', '[^\\p{White_Space}')
     .replaceAll('\\s', '\\p{White_Space}')
     .replaceAll('\\S', '\\P{White_Space}'),
@@ -30,7 +34,7 @@ describe('PreTokenizer', () => {
     const { pretokenizers } = nanoTokenizerJson().pre_tokenizer as {
       pretokenizers: { pattern: { Regex: string } }[];
     };
-    expect(pretokenizers[0]!.pattern.Regex).toBe(O200K_PATTERN);
+    expect(pretokenizers[0]!.pattern.Regex).toBe(LLAMA4_SPLIT_PATTERN);
   });
 
   it('cuts as Hugging Face tokenizers does', () => {

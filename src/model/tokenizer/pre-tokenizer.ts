@@ -1,16 +1,5 @@
 import { CASELESS, characterClasses, LOWER, MARK, NUMBER, OTHER, SPACE, UPPER } from './unicode-classes.js';
 
-/** The regular expression this scanner follows, as tokenizer files spell it (OpenAI's o200k, used by Llama 4). */
-export const O200K_PATTERN = [
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?",
-  '\\p{N}{1,3}',
-  ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*',
-  '\\s*[\\r\\n]+',
-  '\\s+(?!\\S)',
-  '\\s+',
-].join('|');
-
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const BLANK = 0x20;
@@ -26,7 +15,7 @@ const WORD_PREFIX = (1 << OTHER) | (1 << SPACE) | (1 << MARK);
 const SYMBOL = (1 << OTHER) | (1 << MARK);
 
 /**
- * Cuts text into the pieces within which byte pairs are merged: what `O200K_PATTERN` matches one after another,
+ * Cuts text into the pieces within which byte pairs are merged: what `LLAMA4_SPLIT_PATTERN` matches one after another,
  * found without a regular-expression engine so that time stays linear whatever the text (a run of characters is
  * looked at a fixed number of times). A lone surrogate counts as U+FFFD.
  */

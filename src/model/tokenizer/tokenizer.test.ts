@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { vocabularyMetadata } from '../../convert/vocabulary.js';
 import { StreamingDecoder, tokenizerFromGguf, tokenizerFromJson } from './index.js';
 import {
   goldenEncodings,
@@ -60,6 +61,17 @@ describe('the two constructors', () => {
         expect(fromGguf.encode(text, { parseSpecial })).toEqual(fromJson.encode(text, { parseSpecial }));
       }),
     );
+  });
+
+  it('agree by way of the converter', () => {
+    const files = {
+      folder: 'nano-scout',
+      tokenizer: nanoTokenizerJson(),
+      tokenizerConfig: nanoTokenizerConfig(),
+      config: {},
+      chatTemplate: undefined,
+    };
+    expect(tokenizerFromGguf(vocabularyMetadata(files, 4352)).vocabulary).toEqual(fromJson.vocabulary);
   });
 
   it('read merges spelled as one string', () => {
