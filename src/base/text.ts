@@ -2,10 +2,10 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The text of UTF-8 bytes `[start, end)`, or undefined when they are not valid UTF-8. */
 export function decodeUtf8(bytes: Buffer, start: number, end: number): string | undefined {
-  let at = start;
-  while (at < end && bytes[at]! < 0x80) at++;
-  // Vocabularies are mostly short ASCII strings, for which a TextDecoder call costs more than the text.
-  if (at === end) return bytes.toString('latin1', start, end);
+  // Node puts U+FFFD where bytes are not UTF-8, many times faster than a TextDecoder call on a short string; only
+  // text that shows one needs the strict look.
+  const text = bytes.toString('utf8', start, end);
+  if (!text.includes('\ufffd')) return text;
   try {
     return decoder.decode(bytes.subarray(start, end));
   } catch {

@@ -114,14 +114,14 @@ export async function openGguf(path: string): Promise<GgufFile> {
   }
 }
 
-/** Most headers without a vocabulary fit; each further read is four times as long, so little is read twice. */
+/** Most headers without a vocabulary fit; each further read is eight times as long, so little is read twice. */
 const FIRST_READ_BYTES = 256 * 2 ** 10;
 
 async function readHeader(reader: FileReader): Promise<GgufHeader> {
   const { path, size } = reader;
   const limit = Math.min(size, GGUF_LIMITS.headerBytes);
-  for (let length = Math.min(FIRST_READ_BYTES, limit); ; length = Math.min(4 * length, limit)) {
-    const bytes = Buffer.alloc(length);
+  for (let length = Math.min(FIRST_READ_BYTES, limit); ; length = Math.min(8 * length, limit)) {
+    const bytes = Buffer.allocUnsafe(length);
     await reader.read(0, bytes);
     try {
       const header = parseHeader(bytes, size, path);

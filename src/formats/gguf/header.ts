@@ -217,14 +217,20 @@ class HeaderCursor {
     return this.#view.getBigUint64(this.#take(8), true);
   }
 
+  /** A u64 as a double, rounded from 2^53 on: for lengths, where a bigint each would cost more than the rest. */
+  #length(): number {
+    const at = this.#take(8);
+    return this.#view.getUint32(at, true) + this.#view.getUint32(at + 4, true) * 2 ** 32;
+  }
+
   /** A u64 count of things that take at least `minBytes` each. */
   count(what: string, limit: number, minBytes: number): number {
-    const count = this.uint64();
-    if (count > BigInt(limit)) {
+    const count = this.#length();
+    if (count > limit) {
       throw this.bad('gguf-too-many', `expected at most ${limit} ${what}, found ${count}`);
     }
-    this.#expect(Number(count) * minBytes);
-    return Number(count);
+    this.#expect(count * minBytes);
+    return count;
   }
 
   name(what: string): string {
@@ -302,11 +308,11 @@ class HeaderCursor {
   }
 
   #string(limit: number, what: string): string {
-    const length = this.uint64();
-    if (length > BigInt(limit)) {
+    const length = this.#length();
+    if (length > limit) {
       throw this.bad('gguf-string-too-long', `${what}: expected at most ${limit} bytes, found ${length}`);
     }
-    const start = this.#take(Number(length));
+    const start = this.#take(length);
     const text = decodeUtf8(this.#bytes, start, this.offset);
     if (text === undefined) throw this.bad('gguf-bad-utf8', `${what} at byte ${start} is not valid UTF-8`);
     return text;
