@@ -1,3 +1,4 @@
+import type { Address } from './arena-plan.js';
 import type { Arena, Lane } from './lane.js';
 import type { Matrix, Piece } from './matrix.js';
 
@@ -36,13 +37,15 @@ export interface Staging {
   readonly laneOutputBytes: number;
 }
 
-/** Keys and values of one layer, per key/value head `[positions][dim]`. */
+/** Keys and values of one layer. */
 export interface LayerCache {
   /** Element type as the kernels take it: 0 f32, 1 f16. */
   readonly typeId: 0 | 1;
   readonly rowBytes: number;
-  readonly keys: readonly Piece[];
-  readonly values: readonly Piece[];
+  /** Positions it holds. */
+  readonly capacity: number;
+  /** Per key/value head: keys `[capacity][dim]`, then values `[capacity][dim]`, in one arena. */
+  readonly heads: readonly Address[];
 }
 
 /** Rows of a matrix are shared out in multiples of what one panel of the product kernels takes. */
@@ -134,18 +137,17 @@ export class Operations {
 
   /** Writes keys and values of `tokens` tokens at cache positions `position`… Ends without a barrier. */
   storeCache(cache: LayerCache, k: Buffer, v: Buffer, token: number, position: number): void {
-    const heads = cache.keys.length;
-    const dim = k.columns / heads;
-    for (let head = 0; head < heads; head++) {
+    const dim = k.columns / cache.heads.length;
+    for (const [head, address] of cache.heads.entries()) {
       const from = (token * k.columns + head * dim) * 4;
-      this.#storeRow(cache, cache.keys[head]!, k.offset + from, position, dim);
-      this.#storeRow(cache, cache.values[head]!, v.offset + from, position, dim);
+      this.#storeRow(cache, address, k.offset + from, position, dim);
+      this.#storeRow(cache, address, v.offset + from, cache.capacity + position, dim);
     }
   }
 
   /** Causal attention: query t of `tokens` sees cache positions 0 … past + t. */
   attention(cache: LayerCache, q: Buffer, out: Buffer, tokens: number, past: number): void {
-    const kvHeads = cache.keys.length;
+    const kvHeads = cache.heads.length;
     const width = q.columns / kvHeads;
     const dim = cache.rowBytes / (cache.typeId === 0 ? 4 : 2);
     const blocks = Math.ceil(tokens / ATTENTION_TOKENS);
@@ -154,7 +156,7 @@ export class Operations {
       const head = unit % kvHeads;
       const first = Math.floor(unit / kvHeads) * ATTENTION_TOKENS;
       const count = Math.min(ATTENTION_TOKENS, tokens - first);
-      const keys = cache.keys[head]!;
+      const keys = cache.heads[head]!;
       const arena = this.lane.arenas[keys.arena]!;
       const at = (first * q.columns + head * width) * 4;
       const away = keys.arena !== 0;
@@ -172,7 +174,7 @@ export class Operations {
         count,
         dim,
         keys.offset,
-        cache.values[head]!.offset,
+        keys.offset + cache.capacity * cache.rowBytes,
         past + first,
         target,
         targetStride,
@@ -298,14 +300,14 @@ export class Operations {
     if (away) copyRows(arena, out, stride, this.lane.home, homeOut, homeStride, run.count, bytes);
   }
 
-  #storeRow(cache: LayerCache, piece: Piece, source: number, position: number, dim: number): void {
-    const arena = this.lane.arenas[piece.arena]!;
+  #storeRow(cache: LayerCache, address: Address, source: number, row: number, dim: number): void {
+    const arena = this.lane.arenas[address.arena]!;
     let from = source;
-    if (piece.arena !== 0) {
+    if (address.arena !== 0) {
       from = arena.scratch;
       arena.u8.set(this.lane.home.u8.subarray(source, source + dim * 4), from);
     }
-    arena.kernels.storeCache(cache.typeId, from, piece.offset + position * cache.rowBytes, dim);
+    arena.kernels.storeCache(cache.typeId, from, address.offset + row * cache.rowBytes, dim);
   }
 
   /** Where this lane puts results that it then copies home; no other lane writes there. */

@@ -39,8 +39,6 @@ export interface LayerLayout {
   readonly output: Matrix;
   readonly feedForward: FeedForward;
   readonly cache: LayerCache;
-  /** Positions the cache holds: one chunk for chunked layers, the context for the others. */
-  readonly capacity: number;
 }
 
 /** Activations of one step, in the home arena. */
@@ -108,7 +106,7 @@ const MAX_PIECE_BYTES = 2 ** 30;
 /** Logits of one step stay below this, whatever the vocabulary. */
 const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 
-/** Bytes of keys and values per layer: one chunk for chunked layers, the whole context for the others. Pure. */
+/** Positions a layer's cache holds: one chunk for chunked layers, the whole context for the others. Pure. */
 export function cacheCapacity(config: Llama4Config, layer: number, contextSize: number): number {
   const chunked = config.ropeLayers[layer]! && config.attentionChunkSize > 0;
   return chunked ? Math.min(contextSize, config.attentionChunkSize) : contextSize;
@@ -198,13 +196,13 @@ export function planModel(
   let cacheBytes = 0;
   const cache = (capacity: number): LayerCache => {
     const bytesPerRow = headDim * (options.cacheType === 'f32' ? 4 : 2);
-    const heads = new Array<number>(headCountKv).fill(capacity);
+    const heads = new Array<number>(headCountKv).fill(2 * capacity);
     cacheBytes += 2 * headCountKv * capacity * bytesPerRow;
     return {
       typeId: options.cacheType === 'f32' ? 0 : 1,
       rowBytes: bytesPerRow,
-      keys: placePieces(bytesPerRow, heads),
-      values: placePieces(bytesPerRow, heads),
+      capacity,
+      heads: placePieces(bytesPerRow, heads),
     };
   };
 
@@ -218,7 +216,6 @@ export function planModel(
   const layers = config.ropeLayers.map((_, i) => {
     const name = (part: string) => `blk.${i}.${part}.weight`;
     const norms = { attn: vector(name('attn_norm'), width), ffn: vector(name('ffn_norm'), width) };
-    const capacity = cacheCapacity(config, i, contextSize);
     const attention = {
       q: matrix(name('attn_q'), width, qWidth),
       k: matrix(name('attn_k'), width, kvWidth),
@@ -243,7 +240,7 @@ export function planModel(
           up: matrix(name('ffn_up'), width, inner),
           down: matrix(name('ffn_down'), inner, width),
         };
-    return { norms, ...attention, feedForward, cache: cache(capacity), capacity };
+    return { norms, ...attention, feedForward, cache: cache(cacheCapacity(config, i, contextSize)) };
   });
 
   const innerWidth = Math.max(
