@@ -43,7 +43,9 @@ export class MergeTable {
       }
       const left = merge.slice(0, space);
       const right = merge.slice(space + 1);
-      const slot = this.#find(idOf(left, rank), idOf(right, rank));
+      const leftId = idOf(left, rank);
+      const rightId = idOf(right, rank);
+      const slot = this.#find(leftId, rightId);
       if (this.#slots[slot] !== -1) {
         throw badTokenizer(
           'tokenizer-duplicate-merge',
@@ -51,8 +53,8 @@ export class MergeTable {
         );
       }
       this.#slots[slot] = rank;
-      this.#lefts[rank] = idOf(left, rank);
-      this.#rights[rank] = idOf(right, rank);
+      this.#lefts[rank] = leftId;
+      this.#rights[rank] = rightId;
       this.merged[rank] = idOf(left + right, rank);
     }
   }
