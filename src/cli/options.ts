@@ -254,18 +254,22 @@ function describeOption(option: OptionTable[string]): string {
 
 /** `left` padded to the help column and `right` wrapped beside it; a long `left` has its own line. */
 export function twoColumns(left: string, right: string): string {
+  const indent = ' '.repeat(COLUMN);
+  const first = left.length < COLUMN - 1 ? left.padEnd(COLUMN) : `${left}\n${indent}`;
+  return first + wrap(right, WIDTH - COLUMN).join(`\n${indent}`);
+}
+
+/** `text` in lines of at most `width` characters, as far as its words allow. */
+export function wrap(text: string, width = WIDTH): string[] {
   const lines: string[] = [];
   let line = '';
-  for (const word of right.split(' ')) {
-    if (line && COLUMN + line.length + 1 + word.length > WIDTH) {
+  for (const word of text.split(' ')) {
+    if (line && line.length + 1 + word.length > width) {
       lines.push(line);
       line = word;
     } else {
       line = line ? `${line} ${word}` : word;
     }
   }
-  lines.push(line);
-  const indent = ' '.repeat(COLUMN);
-  const first = left.length < COLUMN - 1 ? left.padEnd(COLUMN) : `${left}\n${indent}`;
-  return first + lines.join(`\n${indent}`);
+  return [...lines, line];
 }

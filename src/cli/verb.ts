@@ -9,6 +9,7 @@ import {
   parseArguments,
   toggle,
   twoColumns,
+  wrap,
 } from './options.js';
 
 /** What a verb may touch of the world, so that tests can stand in for it. */
@@ -36,7 +37,7 @@ export interface Verb<T extends OptionTable = OptionTable> {
   /** As typed after `cria`: `run`, `evaluate perplexity`. */
   readonly name: string;
   readonly summary: string;
-  /** Paragraphs under the usage line. */
+  /** A paragraph under the usage line. */
   readonly details?: string;
   readonly positionals: readonly Positional[];
   readonly options: T;
@@ -100,7 +101,7 @@ export function describeVerb(verb: Verb): string {
   if (verb.positionals.length > 0) {
     sections.push(verb.positionals.map(({ name, help }) => twoColumns(`  ${name}`, help)).join('\n'));
   }
-  if (verb.details !== undefined) sections.push(verb.details);
+  if (verb.details !== undefined) sections.push(wrap(verb.details).join('\n'));
   sections.push(describeOptions({ ...verb.options, ...HELP }));
   return `${sections.join('\n\n')}\n`;
 }

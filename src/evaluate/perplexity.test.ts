@@ -105,7 +105,7 @@ describe('evaluatePerplexity', () => {
       contextSize: 16,
       onProgress: (...step) => seen.push(step),
     });
-    expect(seen.map(([done, total]) => [done, total])).toEqual([1, 2, 3, 4].map((done) => [done, 4]));
+    expect(seen.map(([done, total]) => [done, total])).toEqual([0, 1, 2, 3, 4].map((done) => [done, 4]));
     expect(seen.at(-1)![2]).toBeCloseTo(result.perplexity, 12);
   });
 

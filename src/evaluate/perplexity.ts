@@ -14,7 +14,7 @@ export interface PerplexityOptions {
   readonly contextSize?: number;
   /** Windows to evaluate; all of the text when absent. */
   readonly chunks?: number;
-  /** Called after each window with the perplexity of all windows so far. */
+  /** Called at the start (with NaN) and after each window, with the perplexity of all windows so far. */
   readonly onProgress?: (doneChunks: number, totalChunks: number, perplexity: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -55,6 +55,7 @@ export async function evaluatePerplexity(
   let tokens = 0;
   let sum = 0;
   let sumOfSquares = 0;
+  onProgress?.(0, windows.length, Number.NaN);
   for (const [done, window] of windows.entries()) {
     for (const nll of await scoreWindow(model, window.ids, window.firstScored, signal)) {
       sum += nll;
