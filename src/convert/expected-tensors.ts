@@ -1,3 +1,5 @@
+import { CriaError } from '../base/errors.js';
+import type { TensorInfo } from '../formats/tensor-source.js';
 import type { Llama4Config } from './llama4-config.js';
 import type { VisionConfig } from './vision-config.js';
 
@@ -69,4 +71,25 @@ export function visionTensorShapes(config: VisionConfig): TensorShapes {
     withBias(`${block}.ffn_down`, [hidden, width]);
   }
   return shapes;
+}
+
+/**
+ * Checks that a source has the tensors of its model in their shapes; others may be there as well. Throws
+ * `missing-tensor` or `wrong-shape`.
+ */
+export function checkTensorShapes(
+  tensors: ReadonlyMap<string, TensorInfo>,
+  expected: TensorShapes,
+  optional: ReadonlySet<string>,
+  where: string,
+): void {
+  for (const [name, shape] of expected) {
+    const found = tensors.get(name)?.shape;
+    if (!found && optional.has(name)) continue;
+    if (!found) throw new CriaError('bad-file', 'missing-tensor', `'${where}' has no tensor ${name}`);
+    if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
+      const message = `'${where}': expected ${name} to be [${shape.join(', ')}], found [${found.join(', ')}]`;
+      throw new CriaError('bad-file', 'wrong-shape', message);
+    }
+  }
 }
