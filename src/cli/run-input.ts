@@ -2,7 +2,7 @@ import { CriaError } from '../base/errors.js';
 import { processEscapes } from './escapes.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
-import { readTextInput } from './text-input.js';
+import { readPromptInput, readTextInput } from './text-input.js';
 import type { Terminal } from './verb.js';
 
 export interface RunInput {
@@ -48,7 +48,7 @@ export async function readRunInput(
 /** Files end in a newline that is no part of the text. */
 async function optionalText(terminal: Terminal, path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined;
-  return (await readTextInput(terminal, path)).replace(/\r?\n$/, '');
+  return readPromptInput(terminal, path);
 }
 
 function refuseBoth(flagA: string, a: unknown, flagB: string, b: unknown): void {

@@ -16,6 +16,14 @@ export async function readTextInput(terminal: Terminal, path: string): Promise<s
   return text;
 }
 
+/**
+ * A prompt or a text to evaluate: as `readTextInput`, without one line break at the end. llama.cpp drops it too, and
+ * a token more or less at the end of a text can mean a whole window.
+ */
+export async function readPromptInput(terminal: Terminal, path: string): Promise<string> {
+  return (await readTextInput(terminal, path)).replace(/\r?\n$/, '');
+}
+
 async function readWholeFile(path: string): Promise<Buffer> {
   try {
     return await readFile(path);

@@ -2,7 +2,7 @@ import { CriaError } from '../../base/errors.js';
 import { evaluatePerplexity, type PerplexityResult } from '../../evaluate/index.js';
 import { loadModel } from '../../generate/load-model.js';
 import { integer, text, toggle } from '../options.js';
-import { readTextInput } from '../text-input.js';
+import { readPromptInput } from '../text-input.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -37,7 +37,7 @@ export const evaluatePerplexityVerb = defineVerb({
     if (values.file === undefined) {
       throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
     }
-    const content = await readTextInput(terminal, values.file);
+    const content = await readPromptInput(terminal, values.file);
     const { signal } = terminal;
     const model = await loadModel(path, { threads, contextSize, batchSize, signal });
     try {
