@@ -57,13 +57,13 @@ export function endChain(chains: Chains): void {
   chains.starts[++chains.count] = chains.length;
 }
 
-/** Position of the best point of chain `n` at `scale`. */
-export function pointAt(chains: Chains, n: number, scale: number): number {
+/** Payload of the best point of chain `n` at `scale`. */
+export function payloadAt(chains: Chains, n: number, scale: number): number {
   let at = chains.starts[n]!;
   while (at + 1 < chains.starts[n + 1]! && chains.from[at + 1]! <= scale) {
     at++;
   }
-  return at;
+  return chains.payload[at]!;
 }
 
 /** Appends the hull of `points`, of which there is at least one, to `chains` as a new chain. Reorders the points. */

@@ -1,7 +1,7 @@
 import { f16ToF32 } from '../float.js';
 import { searchFromStarts } from './best-starts.js';
 import { scaleToHalf } from './block-encoder.js';
-import { type Chains, pointAt } from './hull.js';
+import type { Chains } from './hull.js';
 
 /** How a super-block's scale d and the scale codes of its sub-blocks make the scale of a code word. */
 export interface LatticeScaleShape {
@@ -20,7 +20,10 @@ export interface LatticeScales {
 }
 
 /** Starting values of d: from well below the one that gives the largest scale the last code, to far above it. */
-const STARTS = Float64Array.from({ length: 28 }, (_, i) => 0.85 * 1.05 ** i);
+const STARTS = new Float64Array(28);
+for (let i = 0, start = 0.85; i < STARTS.length; i++, start *= 1.05) {
+  STARTS[i] = start;
+}
 const KEPT_STARTS = 4;
 
 /**
@@ -123,9 +126,4 @@ function largestScale(chains: Chains, subs: number, variants: number): number {
     largest = Math.max(largest, bestScale);
   }
   return largest;
-}
-
-/** Payload of the best point of chain `n` at `scale`. */
-export function payloadAt(chains: Chains, n: number, scale: number): number {
-  return chains.payload[pointAt(chains, n, scale)]!;
 }

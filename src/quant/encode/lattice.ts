@@ -211,12 +211,6 @@ function sumHalves(
   }
 }
 
-/**
- * Between which multiples of its typical scale a group looks for its words. Beyond, the words of the ends are used.
- */
-export const NARROWEST = 0.5;
-export const WIDEST = 2;
-
 /** The scale at which `count` weights from `from` on have the mean square of the lattice's values. */
 export function typicalScale(
   lattice: Lattice,

@@ -3,26 +3,24 @@ export interface SignedWeights {
   readonly magnitudes: Float64Array;
   /** Bit j is set where weight j of the eight is negative. */
   readonly signs: Uint8Array;
+  /** 1 where the number of negative signs is odd: the sign codes of seven bits only have even numbers. */
+  readonly odd: Uint8Array;
 }
 
 export function newSignedWeights(): SignedWeights {
-  return { magnitudes: new Float64Array(256), signs: new Uint8Array(32) };
+  return { magnitudes: new Float64Array(256), signs: new Uint8Array(32), odd: new Uint8Array(32) };
 }
 
-export function splitSigns(values: Float64Array, { magnitudes, signs }: SignedWeights): void {
+export function splitSigns(values: Float64Array, { magnitudes, signs, odd }: SignedWeights): void {
   signs.fill(0);
+  odd.fill(0);
   for (let i = 0; i < 256; i++) {
     magnitudes[i] = Math.abs(values[i]!);
     if (values[i]! < 0) {
       signs[i >> 3]! |= 1 << (i & 7);
+      odd[i >> 3]! ^= 1;
     }
   }
-}
-
-/** Whether an odd number of eight signs is set: the sign codes of seven bits only have even numbers. */
-export function isOdd(signs: number): boolean {
-  const folded = signs ^ (signs >> 4);
-  return ((0x6996 >> (folded & 15)) & 1) === 1;
 }
 
 /** Which of `count` weights costs least when it takes the wrong sign: the one with the least w·|x|·g. */
