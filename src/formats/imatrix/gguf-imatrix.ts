@@ -42,10 +42,8 @@ function pairNames(file: GgufFile): string[] {
   const names: string[] = [];
   for (const name of file.tensors.keys()) {
     const suffix = [SUMS, COUNTS].find((end) => name.endsWith(end));
-    if (suffix === undefined) {
-      const expected = `expected tensors named …${SUMS} and …${COUNTS}`;
-      throw badImatrix(file.path, 'imatrix-bad-tensor', `${expected}, found ${quote(name)}`);
-    }
+    // Later versions also write the sums themselves (`W.in_sum`), which weigh nothing.
+    if (suffix === undefined) continue;
     const weight = name.slice(0, -suffix.length);
     const other = weight + (suffix === SUMS ? COUNTS : SUMS);
     if (!file.tensors.has(other)) {

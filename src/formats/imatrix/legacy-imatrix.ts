@@ -123,7 +123,7 @@ class Cursor {
 
 /**
  * Writes the legacy form as llama-imatrix does: experts that saw no row get the importance 1 in every column, and
- * tensors of which no expert saw any are left out. The first text is named.
+ * tensors of which no expert saw any are left out. The last text is named.
  */
 export async function writeLegacyImatrix(path: string, imatrix: Imatrix): Promise<void> {
   const chunkSize = Math.max(1, imatrix.chunkSize);
@@ -142,7 +142,7 @@ export async function writeLegacyImatrix(path: string, imatrix: Imatrix): Promis
     parts.push(new Uint8Array(values.buffer));
     written++;
   }
-  const dataset = Buffer.from(imatrix.datasets[0] ?? '');
+  const dataset = Buffer.from(imatrix.datasets.at(-1) ?? '');
   parts.push(int32(imatrix.chunkCount), int32(dataset.length), dataset);
   await writeFileAtomic(path, Buffer.concat([int32(written), ...parts]));
 }
