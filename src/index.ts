@@ -1,0 +1,46 @@
+/**
+ * Cria as a library: load Llama 4 models, compute logits, write text, chat, evaluate, and read and convert model files.
+ * See docs/library.md.
+ *
+ * @module
+ */
+export { CriaError, type ErrorKind, EXIT_CODES } from './base/errors.js';
+export {
+  type Chat,
+  ChatFormat,
+  type ChatMessage,
+  ChatTemplate,
+  Conversation,
+  chatFormat,
+  type Role,
+  type TextPart,
+  type ToolCall,
+} from './chat/index.js';
+export { type ConvertOptions, convertCheckpoint } from './convert/convert.js';
+export type { Llama4Config } from './convert/llama4-config.js';
+export { openModel } from './convert/open-model.js';
+export { type ExportOptions, exportCheckpoint } from './convert/to-safetensors.js';
+export { evaluatePerplexity, type PerplexityOptions, type PerplexityResult } from './evaluate/index.js';
+export type { GgmlType } from './formats/ggml-types.js';
+export {
+  describeGguf,
+  GgufFile,
+  type GgufTensor,
+  mergeGguf,
+  openGguf,
+  type SplitLimits,
+  splitGguf,
+  writeGguf,
+} from './formats/gguf/index.js';
+export { openSafetensors, type SafetensorsFile, writeSafetensors } from './formats/safetensors/index.js';
+export type { Metadata, MetadataValue, TensorInfo, TensorSource } from './formats/tensor-source.js';
+export type {
+  GeneratedToken,
+  GenerateOptions,
+  GenerationSummary,
+  SamplingOptions,
+} from './generate/index.js';
+export { DEFAULT_SAMPLING } from './generate/index.js';
+export { type LoadOptions, loadModel, Model } from './generate/load-model.js';
+export type { Outputs, TokenModel } from './model/token-model.js';
+export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';
