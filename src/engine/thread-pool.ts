@@ -46,7 +46,8 @@ export class ThreadPool {
         program: pathToFileURL(options.programPath).href,
         init: options.init,
       };
-      return new Worker(require.resolve('#engine-worker'), { workerData });
+      // Flags of the program, such as --input-type, are about its own entry and can keep a worker from starting.
+      return new Worker(require.resolve('#engine-worker'), { workerData, execArgv: [] });
     });
     const pool = new ThreadPool(workers, new Control(buffer, setup.lanes));
     try {
