@@ -2,7 +2,7 @@
 import { halfToFloat, scaleToHalf } from './half-float';
 import { Chains, chainStart, double } from './hull';
 
-const STARTS = 28;
+const STARTS = 20;
 const KEPT_STARTS = 4;
 const MAX_ROUNDS = 8;
 
@@ -15,8 +15,8 @@ const codes = memory.data(16, 16);
 const choices = memory.data(16, 16);
 const p = memory.data(128, 16);
 const q = memory.data(128, 16);
-const startValues = memory.data(224, 16);
-const startCosts = memory.data(224, 16);
+const startValues = memory.data(160, 16);
+const startCosts = memory.data(160, 16);
 
 /** The result: d as the bits of a half, u8[16] scale codes, u8[16] variants. */
 export let bestD: u32 = 0;
@@ -108,7 +108,7 @@ export function findScales(
   let start: f64 = 0.85;
   for (let i = 0; i < STARTS; i++) {
     insertStart(i, start * reach, tryValue(chains, start * reach));
-    start *= 1.05;
+    start *= 1.07;
   }
   for (let kept = 0; kept < KEPT_STARTS; kept++) {
     let previous = tryValue(chains, double(startValues, kept));

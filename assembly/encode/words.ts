@@ -4,8 +4,8 @@ import { collectCandidates, Lattice, typicalScale } from './lattice';
 import { bestCodes, bestD, bestVariants, findScales } from './lattice-scales';
 import { halfToFloat } from './half-float';
 
-const NARROWEST: f64 = 0.5;
-const WIDEST: f64 = 2;
+const NARROWEST: f64 = 0.65;
+const WIDEST: f64 = 2.5;
 const WORD_BITS = 10;
 const FLIPPED = 512;
 const CAPACITY = 64 * 2048;

@@ -20,8 +20,8 @@ export interface LatticeScales {
 }
 
 /** Starting values of d: from well below the one that gives the largest scale the last code, to far above it. */
-const STARTS = new Float64Array(28);
-for (let i = 0, start = 0.85; i < STARTS.length; i++, start *= 1.05) {
+const STARTS = new Float64Array(20);
+for (let i = 0, start = 0.85; i < STARTS.length; i++, start *= 1.07) {
   STARTS[i] = start;
 }
 const KEPT_STARTS = 4;

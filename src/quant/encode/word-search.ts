@@ -55,8 +55,8 @@ export type WordSearch = (values: Float64Array, weights: Float64Array, odd: Uint
 /**
  * Between which multiples of its typical scale a group looks for its words. Beyond, the words of the ends are used.
  */
-const NARROWEST = 0.5;
-const WIDEST = 2;
+const NARROWEST = 0.65;
+const WIDEST = 2.5;
 
 /** The reference search, in TypeScript. assembly/encode/words.ts does the same. */
 export function newWordSearch(format: WordFormat): WordSearch {
