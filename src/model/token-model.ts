@@ -15,5 +15,10 @@ export interface TokenModel {
    * Returns logits `[outputs, vocabSize]`, row by row. Long runs are cut into batches internally; `signal` stops
    * between batches (throws CriaError kind `cancelled`).
    */
-  evaluate(tokens: ArrayLike<number>, position: number, outputs: Outputs, signal?: AbortSignal): Promise<Float32Array>;
+  evaluate(
+    tokens: ArrayLike<number>,
+    position: number,
+    outputs: Outputs,
+    signal?: AbortSignal,
+  ): Promise<Float32Array>;
 }
