@@ -5,9 +5,16 @@ import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.
 import { PAGE_BYTES } from '../engine/arena-plan.js';
 import { compileKernels, type SimdBuild } from '../engine/kernels.js';
 import { ThreadPool } from '../engine/thread-pool.js';
-import type { TensorSource } from '../formats/tensor-source.js';
+import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
-import { type CacheType, cacheCapacity, type ModelLayout, type ModelPlan, planModel } from './layout.js';
+import {
+  type CacheType,
+  cacheCapacity,
+  type ModelLayout,
+  type ModelPlan,
+  type Placement,
+  planModel,
+} from './layout.js';
 import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
 import type { Outputs, TokenModel } from './token-model.js';
@@ -48,6 +55,8 @@ export class Llama4Runtime implements TokenModel {
   readonly #layout: ModelLayout;
   readonly #pool: ThreadPool;
   readonly #home: Float32Array;
+  readonly #arenas: readonly Uint8Array[];
+  readonly #matrices: ReadonlyMap<string, Placement>;
   /** Tokens at the cached positions, for going back past a chunk border. */
   readonly #history: Int32Array;
   #cached = 0;
@@ -56,7 +65,7 @@ export class Llama4Runtime implements TokenModel {
   private constructor(
     plan: ModelPlan,
     pool: ThreadPool,
-    home: Float32Array,
+    arenas: readonly Uint8Array[],
     contextSize: number,
     threads: number,
   ) {
@@ -66,7 +75,9 @@ export class Llama4Runtime implements TokenModel {
     this.threads = threads;
     this.#layout = plan.layout;
     this.#pool = pool;
-    this.#home = home;
+    this.#arenas = arenas;
+    this.#home = new Float32Array(arenas[0]!.buffer);
+    this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
     this.#history = new Int32Array(contextSize);
   }
 
@@ -119,7 +130,7 @@ export class Llama4Runtime implements TokenModel {
       init,
       commandWords: commandWords(plan.layout),
     });
-    return new Llama4Runtime(plan, pool, new Float32Array(memories[0]!.buffer), contextSize, threads);
+    return new Llama4Runtime(plan, pool, views, contextSize, threads);
   }
 
   get vocabSize(): number {
@@ -134,6 +145,17 @@ export class Llama4Runtime implements TokenModel {
     signal?: AbortSignal,
   ): Promise<Float32Array> {
     const result = this.#queue.then(() => this.#evaluate(tokens, position, outputs, signal));
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /**
+   * Overwrites rows `[firstRow, …)` of a weight matrix with `bytes`, which are encoded in the type the matrix was
+   * loaded in; rows count over all experts. Waits for evaluations under way and forgets what is cached. Throws
+   * `no-such-matrix` for names of no matrix and `bad-rows` for bytes that are not whole rows of it.
+   */
+  replaceRows(name: string, firstRow: number, bytes: Uint8Array): Promise<void> {
+    const result = this.#queue.then(() => this.#replaceRows(name, firstRow, bytes));
     this.#queue = result.catch(() => {});
     return result;
   }
@@ -168,6 +190,35 @@ export class Llama4Runtime implements TokenModel {
       this.#cached = position + start;
     }
     return result;
+  }
+
+  #replaceRows(name: string, firstRow: number, bytes: Uint8Array): void {
+    const placement = this.#matrices.get(name);
+    if (!placement) {
+      throw new CriaError('internal', 'no-such-matrix', `the loaded model has no matrix '${name}'`);
+    }
+    const { info, pieces } = placement;
+    const rowBytes = info.bytes / rowCount(info.shape);
+    const start = firstRow * rowBytes;
+    const end = start + bytes.length;
+    if (!Number.isInteger(firstRow) || bytes.length % rowBytes !== 0 || start < 0 || end > info.bytes) {
+      throw new CriaError(
+        'internal',
+        'bad-rows',
+        `'${name}': ${bytes.length} bytes from row ${firstRow} are not rows of ${rowBytes} bytes among its ${info.bytes}`,
+      );
+    }
+    this.#cached = 0;
+    let pieceStart = 0;
+    for (const { arena, offset, rows } of pieces) {
+      const pieceEnd = pieceStart + rows * rowBytes;
+      const from = Math.max(start, pieceStart);
+      const to = Math.min(end, pieceEnd);
+      if (from < to) {
+        this.#arenas[arena]!.set(bytes.subarray(from - start, to - start), offset + from - pieceStart);
+      }
+      pieceStart = pieceEnd;
+    }
   }
 
   /**
