@@ -60,19 +60,28 @@ export function sumCodes(
   sums: AffineSums,
 ): void {
   const inverse = inverseOf(scale);
-  let q = 0;
-  let qq = 0;
-  let xq = 0;
-  for (let i = from; i < from + count; i++) {
-    const code = nearestCode(values[i]! + offset, inverse, 0, last);
-    const weighted = weights[i]! * code;
-    q += weighted;
-    qq += weighted * code;
-    xq += weighted * values[i]!;
+  // Even and odd weights are summed apart, as the lanes of the compiled encoders do.
+  let q0 = 0;
+  let q1 = 0;
+  let qq0 = 0;
+  let qq1 = 0;
+  let xq0 = 0;
+  let xq1 = 0;
+  for (let i = from; i < from + count; i += 2) {
+    const code0 = nearestCode(values[i]! + offset, inverse, 0, last);
+    const code1 = nearestCode(values[i + 1]! + offset, inverse, 0, last);
+    const weighted0 = weights[i]! * code0;
+    const weighted1 = weights[i + 1]! * code1;
+    q0 += weighted0;
+    q1 += weighted1;
+    qq0 += weighted0 * code0;
+    qq1 += weighted1 * code1;
+    xq0 += weighted0 * values[i]!;
+    xq1 += weighted1 * values[i + 1]!;
   }
-  sums.q = q;
-  sums.qq = qq;
-  sums.xq = xq;
+  sums.q = q0 + q1;
+  sums.qq = qq0 + qq1;
+  sums.xq = xq0 + xq1;
 }
 
 /** Σw(x − scale·q + offset)² of the summed codes. */
@@ -104,12 +113,14 @@ function solve(sums: AffineSums, minOffset: number, result: Affine): void {
 
 const sums = emptySums();
 const trial: Affine = { scale: 0, offset: 0 };
-const MAX_REFINEMENTS = 4;
+const KEPT_STARTS = 3;
+const MAX_REFINEMENTS = 6;
+const kept = Array.from({ length: KEPT_STARTS }, () => ({ error: 0, scale: 0, offset: 0 }));
 
 /**
  * Scale and offset with the least error over `count` weights from `from`, into `result`. Starts from ranges that
- * reach from beyond the extreme values to well inside them (when few values, or unimportant ones, are extreme),
- * and from each takes turns at new codes and a new least-squares line.
+ * reach from beyond the extreme values to well inside them (when few values, or unimportant ones, are extreme);
+ * from the best of these, new codes and a new least-squares line take turns while the error falls.
  */
 export function fitAffine(
   values: Float64Array,
@@ -120,7 +131,7 @@ export function fitAffine(
   minOffset: number,
   steps: number,
   result: Affine,
-): number {
+): void {
   let smallest = -minOffset;
   let largest = -Infinity;
   for (let i = from; i < from + count; i++) {
@@ -129,34 +140,65 @@ export function fitAffine(
   }
   result.offset = -smallest;
   result.scale = 0;
-  sumWeights(values, weights, from, count, sums);
   if (!(largest > smallest)) {
-    return 0;
+    return;
   }
-  let bestError = Infinity;
+  sumWeights(values, weights, from, count, sums);
+  /** New codes for `trial`, then the line that suits them, into `trial`. */
+  const improve = (): number => {
+    sumCodes(values, weights, from, count, trial.scale, trial.offset, last, sums);
+    solve(sums, minOffset, trial);
+    return affineError(sums, trial.scale, trial.offset);
+  };
+  for (const start of kept) {
+    start.error = Infinity;
+  }
+  const range = largest - smallest;
   for (let step = 0; step < steps; step++) {
-    const shrink = 1.08 - (0.5 * step) / steps;
+    const width = range * (1.08 - (0.5 * step) / steps);
+    // The range keeps its high end, its low end, or its middle.
     for (let side = 0; side < 3; side++) {
-      const low = side === 1 ? smallest : largest - (largest - smallest) * shrink;
-      const high = side === 0 ? largest : smallest + (largest - smallest) * shrink;
-      trial.scale = (high - low) / last;
+      const low = side === 0 ? largest - width : side === 1 ? smallest : smallest + (range - width) / 2;
+      trial.scale = width / last;
       trial.offset = Math.max(minOffset, -low);
-      let previous = Infinity;
-      for (let refinement = 0; refinement < MAX_REFINEMENTS; refinement++) {
-        sumCodes(values, weights, from, count, trial.scale, trial.offset, last, sums);
-        solve(sums, minOffset, trial);
-        const error = affineError(sums, trial.scale, trial.offset);
-        if (error < bestError) {
-          bestError = error;
-          result.scale = trial.scale;
-          result.offset = trial.offset;
-        }
-        if (!(error < previous * (1 - 1e-4)) || !(trial.scale > 0)) {
-          break;
-        }
-        previous = error;
-      }
+      keepStart(improve(), trial);
     }
   }
-  return bestError;
+  let bestError = Infinity;
+  for (const start of kept) {
+    trial.scale = start.scale;
+    trial.offset = start.offset;
+    let error = start.error;
+    for (let refinement = 0; ; refinement++) {
+      if (error < bestError) {
+        bestError = error;
+        result.scale = trial.scale;
+        result.offset = trial.offset;
+      }
+      if (refinement === MAX_REFINEMENTS || !(trial.scale > 0)) {
+        break;
+      }
+      const next = improve();
+      if (!(next < error)) {
+        break;
+      }
+      error = next;
+    }
+  }
+}
+
+/** Puts a start among the kept ones, which are sorted by error, if it is better than the last of them. */
+function keepStart(error: number, { scale, offset }: Affine): void {
+  let at = KEPT_STARTS;
+  while (at > 0 && error < kept[at - 1]!.error) {
+    at--;
+  }
+  if (at === KEPT_STARTS) {
+    return;
+  }
+  const dropped = kept.pop()!;
+  dropped.error = error;
+  dropped.scale = scale;
+  dropped.offset = offset;
+  kept.splice(at, 0, dropped);
 }

@@ -5,13 +5,13 @@ const MAX_ROUNDS = 8;
  * cost; `refit` gives the value that suits the choices made in the evaluation before it. Every start is evaluated
  * once; from the `keep` best of them values and choices take turns while the cost falls.
  */
-export function searchFromStarts(
-  starts: ArrayLike<number>,
+export function searchFromStarts<Value>(
+  starts: readonly Value[],
   keep: number,
-  tryValue: (value: number) => number,
-  refit: () => number,
+  tryValue: (value: Value) => number,
+  refit: () => Value,
 ): void {
-  const ranked = Array.from(starts, (value) => ({ value, cost: tryValue(value) }));
+  const ranked = starts.map((value) => ({ value, cost: tryValue(value) }));
   ranked.sort((a, b) => a.cost - b.cost);
   for (const { value } of ranked.slice(0, keep)) {
     let previous = tryValue(value);

@@ -20,9 +20,9 @@ export interface LatticeScales {
 }
 
 /** Starting values of d: from well below the one that gives the largest scale the last code, to far above it. */
-const STARTS = new Float64Array(20);
-for (let i = 0, start = 0.85; i < STARTS.length; i++, start *= 1.07) {
-  STARTS[i] = start;
+const STARTS: number[] = [];
+for (let i = 0, start = 0.85; i < 20; i++, start *= 1.07) {
+  STARTS.push(start);
 }
 const KEPT_STARTS = 4;
 

@@ -8,11 +8,12 @@ import {
   sumCodes,
   sumWeights,
 } from './affine-fit.js';
+import { searchFromStarts } from './best-starts.js';
 import { scaleToHalf } from './block-encoder.js';
 import { inverseOf, nearestCode } from './scale-fit.js';
 
 const SUPER_BLOCK = 256;
-const MAX_ROUNDS = 6;
+const KEPT_STARTS = 2;
 
 /** Shape of a super-block of 256 weights ≈ d · scale · code − dmin · offset, with a scale and an offset per sub-block. */
 export interface SuperAffineShape {
@@ -39,14 +40,6 @@ export interface SuperAffineCodes {
   readonly codes: Uint8Array;
 }
 
-interface Choice {
-  error: number;
-  d: number;
-  dmin: number;
-  readonly scales: Uint8Array;
-  readonly offsets: Uint8Array;
-}
-
 /**
  * An encoder's search for one shape; the returned function fills and returns the same object every time.
  *
@@ -63,31 +56,22 @@ export function superAffineSearch(
   const fits: Affine[] = Array.from({ length: subs }, () => ({ scale: 0, offset: 0 }));
   const sums: AffineSums[] = Array.from({ length: subs }, emptySums);
   const trial = emptySums();
-  const newChoice = (): Choice => ({
-    error: 0,
+  const scales = new Uint8Array(subs);
+  const offsets = new Uint8Array(subs);
+  const best: SuperAffineCodes = {
     d: 0,
     dmin: 0,
     scales: new Uint8Array(subs),
     offsets: new Uint8Array(subs),
-  });
-  let current = newChoice();
-  let best = newChoice();
-  const result: SuperAffineCodes = {
-    d: 0,
-    dmin: 0,
-    scales: best.scales,
-    offsets: best.offsets,
     codes: new Uint8Array(SUPER_BLOCK),
   };
 
-  /** Picks the codes of every sub-block for the halves `d` and `dmin`, into `current`. */
-  function choose(values: Float64Array, weights: Float64Array, d: number, dmin: number): void {
+  /** Picks the codes of every sub-block for the halves `d` and `dmin`; returns the error. */
+  function choose(values: Float64Array, weights: Float64Array, d: number, dmin: number): number {
     const step = f16ToF32(d);
     const offsetStep = f16ToF32(dmin);
     const offsetInverse = inverseOf(offsetStep);
-    current.d = d;
-    current.dmin = dmin;
-    current.error = 0;
+    let total = 0;
     for (let j = 0; j < subs; j++) {
       const fit = fits[j]!;
       const chosen = sums[j]!;
@@ -107,8 +91,8 @@ export function superAffineSearch(
             chosen.q = trial.q;
             chosen.qq = trial.qq;
             chosen.xq = trial.xq;
-            current.scales[j] = scale;
-            current.offsets[j] = offset;
+            scales[j] = scale;
+            offsets[j] = offset;
           }
           // With this scale and these codes, the best offset is this one.
           const better = nearestCode(
@@ -123,12 +107,13 @@ export function superAffineSearch(
           offset = better;
         }
       }
-      current.error += bestError;
+      total += bestError;
     }
+    return total;
   }
 
-  /** Least-squares d and dmin for the codes of `current`, into `step`. */
-  function refit(step: Affine): void {
+  /** Least-squares d and dmin for the chosen codes. */
+  function refit(): Affine {
     let scaleScale = 0;
     let scaleOffset = 0;
     let offsetOffset = 0;
@@ -136,8 +121,8 @@ export function superAffineSearch(
     let valueOffset = 0;
     for (let j = 0; j < subs; j++) {
       const { w, x, q, qq, xq } = sums[j]!;
-      const scale = current.scales[j]!;
-      const offset = current.offsets[j]!;
+      const scale = scales[j]!;
+      const offset = offsets[j]!;
       scaleScale += scale * scale * qq;
       scaleOffset += scale * offset * q;
       offsetOffset += offset * offset * w;
@@ -146,14 +131,17 @@ export function superAffineSearch(
     }
     const determinant = scaleScale * offsetOffset - scaleOffset * scaleOffset;
     if (determinant > 1e-12 * scaleScale * offsetOffset) {
-      step.scale = (valueScale * offsetOffset - valueOffset * scaleOffset) / determinant;
-      step.offset = (scaleOffset * valueScale - scaleScale * valueOffset) / determinant;
-    } else if (scaleScale > 0) {
-      step.scale = valueScale / scaleScale;
+      return {
+        scale: (valueScale * offsetOffset - valueOffset * scaleOffset) / determinant,
+        offset: (scaleOffset * valueScale - scaleScale * valueOffset) / determinant,
+      };
     }
+    return {
+      scale: scaleScale > 0 ? valueScale / scaleScale : 0,
+      offset: offsetOffset > 0 ? -valueOffset / offsetOffset : 0,
+    };
   }
 
-  const step: Affine = { scale: 0, offset: 0 };
   return (values, weights) => {
     let largestScale = 0;
     let largestOffset = 0;
@@ -164,33 +152,32 @@ export function superAffineSearch(
       largestScale = Math.max(largestScale, fit.scale);
       largestOffset = Math.max(largestOffset, fit.offset);
     }
-    best.error = Infinity;
-    for (const start of starts) {
-      step.scale = largestScale / start;
-      step.offset = largestOffset / start;
-      let previous = Infinity;
-      for (let round = 0; round < MAX_ROUNDS; round++) {
-        choose(values, weights, scaleToHalf(step.scale), scaleToHalf(step.offset));
-        if (!(current.error < previous)) {
-          break;
-        }
-        previous = current.error;
-        refit(step);
-        if (current.error < best.error) {
-          [best, current] = [current, best];
-        }
+    let bestError = Infinity;
+    const tryValue = (steps: Affine): number => {
+      const d = scaleToHalf(steps.scale);
+      const dmin = scaleToHalf(steps.offset);
+      const error = choose(values, weights, d, dmin);
+      if (error < bestError) {
+        bestError = error;
+        best.d = d;
+        best.dmin = dmin;
+        best.scales.set(scales);
+        best.offsets.set(offsets);
       }
-    }
-    result.d = best.d;
-    result.dmin = best.dmin;
-    result.scales.set(best.scales);
-    result.offsets.set(best.offsets);
+      return error;
+    };
+    searchFromStarts(
+      starts.map((start) => ({ scale: largestScale / start, offset: largestOffset / start })),
+      KEPT_STARTS,
+      tryValue,
+      refit,
+    );
     for (let i = 0; i < SUPER_BLOCK; i++) {
       const j = Math.floor(i / sub);
       const inverse = inverseOf(f16ToF32(best.d) * best.scales[j]!);
       const offset = f16ToF32(best.dmin) * best.offsets[j]!;
-      result.codes[i] = nearestCode(values[i]! + offset, inverse, 0, last);
+      best.codes[i] = nearestCode(values[i]! + offset, inverse, 0, last);
     }
-    return result;
+    return best;
   };
 }
