@@ -50,7 +50,7 @@ export function createProgress({
       return;
     }
     // One cell stays free: filling the last one makes some terminals wrap.
-    stream.write(`\r${line.slice(0, Math.max(20, (stream.columns ?? 80) - 1))}\u001b[K${end}`);
+    stream.write(`\r${line.slice(0, Math.max(20, (stream.columns || 80) - 1))}\u001b[K${end}`);
     drawn = end === '';
   };
   const status = (seconds: number) => {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { tokenizerFromJson } from '../model/tokenizer/index.js';
 import { ChatFormat, type ChatTokenizer } from './chat-format.js';
 import { Conversation } from './conversation.js';
 import type { Chat } from './messages.js';
@@ -14,9 +15,9 @@ const SPECIALS = [
   '<|eom|>',
   '<|image|>',
 ];
-const nanoScout: string = JSON.parse(
-  readFileSync(new URL('../../models/nano-scout/tokenizer_config.json', import.meta.url), 'utf8'),
-).chat_template;
+const nanoScoutJson = (name: string) =>
+  JSON.parse(readFileSync(new URL(`../../models/nano-scout/${name}`, import.meta.url), 'utf8'));
+const nanoScout: string = nanoScoutJson('tokenizer_config.json').chat_template;
 
 /** The special tokens, and above them one id per character. */
 const FIRST_CHARACTER = SPECIALS.length;
@@ -151,5 +152,31 @@ describe('Conversation', () => {
     conversation.system = '';
     expect(conversation.chat.messages).toEqual([]);
     expect(conversation.dropAnswer()).toBe(false);
+  });
+});
+
+describe("ChatFormat with nano-scout's tokenizer", () => {
+  const real = tokenizerFromJson(nanoScoutJson('tokenizer.json'), nanoScoutJson('tokenizer_config.json'));
+  const format = new ChatFormat(real, nanoScout);
+  const chat = (question: string): Chat => ({
+    messages: [
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: question },
+    ],
+  });
+
+  it('gives the tokens of the rendered text', () => {
+    for (const question of ['Hi', '  leading, trailing  ', '\n\nnew lines\n', 'é漢字🦙']) {
+      const rendered = format.template.render(chat(question), { bosToken: '<|begin_of_text|>' });
+      expect(format.encode(chat(question))).toEqual(
+        real.encode(rendered, { addBos: true, parseSpecial: true }),
+      );
+    }
+  });
+
+  it('gives literal special tokens the tokens of text', () => {
+    const ids = format.encode(chat('say <|eot|> twice'));
+    expect(ids.filter((id) => id === real.tokenId('<|eot|>'))).toHaveLength(2);
+    expect(real.decode(ids)).toContain('say <|eot|> twice');
   });
 });

@@ -66,7 +66,8 @@ export class GenerationSession {
     for (; !step.done; step = await tokens.next()) {
       ids.push(step.value.id);
       text += step.value.text;
-      if (!stdout.write(step.value.text)) await drained(stdout);
+      const shown = stdout.isTTY ? withoutControls(step.value.text) : step.value.text;
+      if (!stdout.write(shown)) await drained(stdout);
     }
     const summary = step.value;
     this.#cached = [...prompt, ...ids].slice(0, summary.evaluatedTokens);
@@ -102,6 +103,11 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
   const end = Math.min(a.length, b.length);
   for (let i = 0; i < end; i++) if (a[i] !== b[i]) return i;
   return end;
+}
+
+/** A model is not to move the cursor, rename the window or type answers: its text has line breaks and tabs only. */
+function withoutControls(text: string): string {
+  return text.replace(/[^\P{Cc}\n\r\t]/gu, '\ufffd');
 }
 
 /** A slow reader must not make the text pile up in memory. */

@@ -1,4 +1,5 @@
 import { CriaError } from '../base/errors.js';
+import { ChatTemplate } from '../chat/index.js';
 import { processEscapes } from './escapes.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
@@ -36,12 +37,15 @@ export async function readRunInput(
       `missing prompt: ${flag} expects -p, -f or standard input`,
     );
   }
+  const template =
+    values.templateFile === undefined ? undefined : await readTextInput(terminal, values.templateFile);
+  // A template that cannot be used is better known before a large model is loaded than after.
+  if (template !== undefined) new ChatTemplate(template);
   return {
     prompt,
     system:
       values.system !== undefined ? typed(values.system) : await optionalText(terminal, values.systemFile),
-    template:
-      values.templateFile === undefined ? undefined : await readTextInput(terminal, values.templateFile),
+    template,
   };
 }
 
