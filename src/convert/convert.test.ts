@@ -236,6 +236,17 @@ describe('bad input', () => {
     expect(readdirSync(folder)).toEqual(['tiny']);
   });
 
+  it('names the tensor whose weights are not finite', async () => {
+    await writeTinyCheckpoint(checkpoint, { dtype: 'BF16' });
+    const path = join(checkpoint, 'model.safetensors');
+    const bytes = readFileSync(path);
+    // The last tensor of the file is the last norm in the order of names.
+    bytes.writeUInt16LE(0x7fc0, bytes.length - 2);
+    writeFileSync(path, bytes);
+    const error = await expectRefusal('non-finite-weights');
+    expect(error.message).toMatch(/^output_norm\.weight: .*NaN/);
+  });
+
   it('leaves nothing when cancelled', async () => {
     const controller = new AbortController();
     const onProgress = (done: number) => done > 5e6 && controller.abort();
@@ -248,11 +259,12 @@ describe('bad input', () => {
     shapes.set('language_model.model.layers.4.input_layernorm.weight', [TINY_MAVERICK.hidden_size as number]);
   }
 
-  async function expectRefusal(code: string | RegExp): Promise<void> {
+  async function expectRefusal(code: string | RegExp): Promise<Error> {
     const error = await convertCheckpoint(checkpoint, out).catch((caught) => caught);
     expect(error).toMatchObject({ name: 'CriaError', code: expect.stringMatching(code) });
     expect(error.message).not.toContain('\n');
     expect(readdirSync(folder)).toEqual(['tiny']);
+    return error;
   }
 });
 

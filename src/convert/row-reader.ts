@@ -24,58 +24,64 @@ export class RowReader {
     this.#read = read;
   }
 
+  /** Rows `[start, start + count)` in the type of the plan. Throws `non-finite-weights` naming the tensor. */
   async readRows(tensor: PlannedTensor, start: number, count: number, target: Uint8Array): Promise<void> {
-    const { info, layout, storedType } = tensor;
+    const { info, layout } = tensor;
     const columns = info.shape[0]!;
     const targetRow = rowBytes(info.type, columns);
-    if (
-      start < 0 ||
-      count < 0 ||
-      (start + count) * targetRow > info.bytes ||
-      target.length !== count * targetRow
-    ) {
+    if (!(start >= 0) || (start + count) * targetRow > info.bytes || target.length !== count * targetRow) {
       const message = `rows ${start} to ${start + count} of ${info.name} do not fit ${target.length} bytes`;
       throw new CriaError('internal', 'bad-row-range', message);
     }
-    const slice = (row: number, rows: number) =>
-      target.subarray((row - start) * targetRow, (row - start + rows) * targetRow);
-    if (layout.kind === 'values') {
-      const values = layout.values.subarray(start * columns, (start + count) * columns);
-      blockFormat(info.type).encode!(values, target, columns);
-    } else if (layout.kind === 'rows') {
-      for (const piece of overlapping(layout.parts, start, count)) {
-        await this.#readPart(
-          piece.part,
-          piece.skip,
-          piece.rows,
-          columns,
-          tensor,
-          slice(piece.at, piece.rows),
-        );
+    try {
+      if (layout.kind === 'values') {
+        const values = layout.values.subarray(start * columns, (start + count) * columns);
+        blockFormat(info.type).encode!(values, target, columns);
+      } else if (layout.kind === 'transposed') {
+        await this.#readTransposed(tensor, layout, start, count, target);
+      } else {
+        for (const { part, skip, rows, at } of overlapping(layout.parts, start, count)) {
+          const slice = target.subarray((at - start) * targetRow, (at - start + rows) * targetRow);
+          await this.#readPart(tensor, part, skip, rows, slice);
+        }
       }
-    } else {
-      const rowsPerExpert = info.shape[1]!;
-      for (let row = start; row < start + count; ) {
-        const expert = Math.floor(row / rowsPerExpert);
-        const first = row % rowsPerExpert;
-        const rows = Math.min(rowsPerExpert - first, start + count - row);
-        const matrix = await this.#expert(tensor, layout, expert);
-        const storedRow = rowBytes(storedType, columns);
-        const stored = matrix.subarray(first * storedRow, (first + rows) * storedRow);
-        convertRows(storedType, stored, info.type, slice(row, rows), columns);
-        row += rows;
-      }
+    } catch (error) {
+      if (!(error instanceof CriaError) || error.code !== 'non-finite-weights') throw error;
+      throw new CriaError(error.kind, error.code, `${info.name}: ${error.message}`, { cause: error });
+    }
+  }
+
+  async #readTransposed(
+    tensor: PlannedTensor,
+    layout: Transposed,
+    start: number,
+    count: number,
+    target: Uint8Array,
+  ): Promise<void> {
+    const { info, storedType } = tensor;
+    const [columns, rowsPerExpert] = info.shape as [number, number];
+    const storedRow = rowBytes(storedType, columns);
+    const targetRow = rowBytes(info.type, columns);
+    for (let done = 0; done < count; ) {
+      const expert = Math.floor((start + done) / rowsPerExpert);
+      const first = (start + done) % rowsPerExpert;
+      const rows = Math.min(rowsPerExpert - first, count - done);
+      const matrix = await this.#expert(tensor, layout, expert);
+      const stored = matrix.subarray(first * storedRow, (first + rows) * storedRow);
+      const slice = target.subarray(done * targetRow, (done + rows) * targetRow);
+      convertRows(storedType, stored, info.type, slice, columns);
+      done += rows;
     }
   }
 
   async #readPart(
+    { info, storedType }: PlannedTensor,
     part: RowPart,
     skip: number,
     rows: number,
-    columns: number,
-    { info, storedType }: PlannedTensor,
     target: Uint8Array,
   ): Promise<void> {
+    const columns = info.shape[0]!;
     const storedRow = rowBytes(storedType, columns);
     const first = part.firstRow + skip;
     if (storedType === info.type) {
