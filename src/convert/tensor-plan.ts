@@ -1,4 +1,5 @@
 import { CriaError } from '../base/errors.js';
+import { quote } from '../base/text.js';
 import { type GgmlType, ggmlType, rowBytes } from '../formats/ggml-types.js';
 import { rowCount, type TensorInfo } from '../formats/tensor-source.js';
 import type { TensorShapes } from './expected-tensors.js';
@@ -206,6 +207,6 @@ function missing(folder: string, what: string): CriaError {
 }
 
 function unknownTensor(folder: string, name: string): CriaError {
-  const message = `${folder}: found tensor ${name}, which a model of this configuration does not have`;
+  const message = `${folder}: found tensor ${quote(name)}, which a model of this configuration does not have`;
   return new CriaError('unsupported', 'unknown-tensor', message);
 }
