@@ -5,4 +5,5 @@ export { dequantizeRow } from './dequantize';
 export { matmulQuantized } from './matmul-quantized';
 export { matmulFloat } from './matmul-float';
 export { attend, storeCache } from './attention';
+export { accumulateSquares } from './squares';
 export { add, rmsNorm, ropeInterleaved, scale, scaleInto, siluMultiply } from './elementwise';

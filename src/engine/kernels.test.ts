@@ -43,6 +43,21 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
     );
   });
 
+  it('accumulateSquares adds the squares of each column, in double precision', () => {
+    const [rows, columns, n] = [37, 24, 16];
+    const x = randomFloats(rows * columns, 7);
+    const sums = bench.allocate(n * 8);
+    const found = new Float64Array(bench.u8.buffer, sums, n).fill(3);
+    const from = bench.floats(x) + 4 * 4;
+    bench.kernels.accumulateSquares(from, columns * 4, 30, sums, n);
+    bench.kernels.accumulateSquares(from + 30 * columns * 4, columns * 4, 7, sums, n);
+    for (let i = 0; i < n; i++) {
+      let expected = 3;
+      for (let row = 0; row < rows; row++) expected += x[row * columns + 4 + i]! ** 2;
+      expect(found[i]).toBe(expected);
+    }
+  });
+
   it('ropeInterleaved rotates adjacent pairs of every head', () => {
     const [dim, heads] = [8, 3];
     const x = randomFloats(dim * heads, 3);

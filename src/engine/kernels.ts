@@ -73,6 +73,7 @@ export interface Kernels {
   scaleInto(x: number, y: number, factor: number, n: number): void;
   add(x: number, y: number, n: number): void;
   siluMultiply(gate: number, up: number, n: number): void;
+  accumulateSquares(x: number, rowBytes: number, rows: number, sums: number, n: number): void;
 }
 
 export type SimdBuild = 'relaxed' | 'plain';

@@ -6,6 +6,7 @@ export interface Arena {
   readonly kernels: Kernels;
   readonly u8: Uint8Array;
   readonly f32: Float32Array;
+  readonly f64: Float64Array;
   /** Address of this lane's own scratch space. */
   readonly scratch: number;
 }
@@ -38,6 +39,7 @@ export class Lane {
       kernels: instantiateKernels(setup.module, memory, setup.tables),
       u8: new Uint8Array(memory.buffer),
       f32: new Float32Array(memory.buffer),
+      f64: new Float64Array(memory.buffer),
       scratch: setup.scratch + rank * setup.scratchBytes,
     }));
   }

@@ -7,6 +7,17 @@ export interface Piece extends Address {
 }
 
 /**
+ * Where the inputs of a matrix product are measured, in the home arena: f64 Σ x² `[matrices][columns]`, then f64
+ * rows seen `[matrices]`.
+ */
+export interface InputSquares {
+  readonly offset: number;
+  readonly columns: number;
+  /** 1, or the number of experts. */
+  readonly matrices: number;
+}
+
+/**
  * A weight matrix, or the matrices of all experts one after another, in blocks as the file holds them.
  * Structured-cloneable: every worker has the same description.
  */
@@ -27,4 +38,6 @@ export interface Matrix {
   readonly hasMins: boolean;
   /** In row order. An expert tensor has one piece per expert. */
   readonly pieces: readonly Piece[];
+  /** Present while calibrating; matrices that are always multiplied with the same input share one. */
+  readonly inputSquares?: InputSquares;
 }

@@ -1,6 +1,6 @@
 import type { Address } from './arena-plan.js';
 import type { Arena, Lane } from './lane.js';
-import type { Matrix, Piece } from './matrix.js';
+import type { InputSquares, Matrix, Piece } from './matrix.js';
 
 /** Floats `[rows][columns]` in the home arena. */
 export interface Buffer {
@@ -120,11 +120,27 @@ export class Operations {
   multiply(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
     let staged = false;
     for (const run of runs) staged = this.#stage(x, run, targets) || staged;
+    const squares = targets[0]?.matrix.inputSquares;
+    if (squares) this.measure(x, runs, squares);
     if (staged) this.lane.barrier();
     for (const run of runs) {
       for (const target of targets) this.#multiplyRun(x, run, target);
     }
     this.lane.barrier();
+  }
+
+  /** Adds the squares of a product's inputs, each lane those of its own columns. Ends without a barrier. */
+  measure(x: Buffer, runs: readonly Run[], squares: InputSquares): void {
+    const { kernels, f64 } = this.lane.home;
+    const { offset, columns, matrices } = squares;
+    const [start, end] = this.lane.share(columns, PANEL_ROWS);
+    const rowBytes = x.columns * 4;
+    for (const { first, count, piece } of runs) {
+      const from = x.offset + first * rowBytes + start * 4;
+      const sums = offset + (piece * columns + start) * 8;
+      kernels.accumulateSquares(from, rowBytes, count, sums, end - start);
+      if (this.lane.rank === 0) f64[offset / 8 + matrices * columns + piece]! += count;
+    }
   }
 
   /** gate = silu(gate) × up over `rows` rows. */

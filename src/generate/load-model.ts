@@ -2,9 +2,10 @@ import type { Llama4Config } from '../convert/llama4-config.js';
 import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
+import type { CollectedSquares, CollectingModel } from '../model/collecting-model.js';
 import type { CacheType } from '../model/layout.js';
 import { Llama4Runtime } from '../model/llama4-runtime.js';
-import type { Outputs, TokenModel } from '../model/token-model.js';
+import type { Outputs } from '../model/token-model.js';
 import { type Tokenizer, tokenizerFromGguf } from '../model/tokenizer/index.js';
 import { type GeneratedToken, type GenerateOptions, type GenerationSummary, generate } from './generate.js';
 
@@ -19,6 +20,8 @@ export interface LoadOptions {
   readonly batchSize?: number;
   /** Build of the WebAssembly kernels; by default the fastest that works here. */
   readonly simd?: SimdBuild;
+  /** Measure the inputs of every weight matrix during evaluation, for calibration; see `Model.collected`. */
+  readonly collect?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -27,7 +30,7 @@ export interface LoadOptions {
  * A Llama 4 model ready to use. It holds one sequence; calls are answered one after another.
  * Without `close` its threads end with the process.
  */
-export class Model implements TokenModel {
+export class Model implements CollectingModel {
   readonly config: Llama4Config;
   readonly tokenizer: Tokenizer;
   readonly metadata: Metadata;
@@ -87,6 +90,15 @@ export class Model implements TokenModel {
     options: GenerateOptions = {},
   ): AsyncGenerator<GeneratedToken, GenerationSummary, void> {
     return generate(this, this.tokenizer, ids, options);
+  }
+
+  /** See CollectingModel; empty unless loaded with `collect`. */
+  collected(): ReadonlyMap<string, CollectedSquares> {
+    return this.#runtime.collected();
+  }
+
+  resetCollected(): void {
+    this.#runtime.resetCollected();
   }
 
   close(): Promise<void> {

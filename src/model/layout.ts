@@ -1,7 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
 import { type Address, type ArenaPlan, planArenas } from '../engine/arena-plan.js';
-import type { Matrix, Piece } from '../engine/matrix.js';
+import type { InputSquares, Matrix, Piece } from '../engine/matrix.js';
 import {
   ATTENTION_TOKENS,
   type Buffer,
@@ -67,6 +67,8 @@ export interface ModelLayout {
   readonly tokenEmbedding: Matrix;
   readonly outputNorm: number;
   readonly output: Matrix;
+  /** Measures the input of `output` at every position, whether or not its logits are wanted. */
+  readonly outputSquares?: InputSquares;
   readonly layers: readonly LayerLayout[];
   readonly buffers: ActivationBuffers;
   readonly staging: Staging;
@@ -84,6 +86,8 @@ export interface ModelPlan {
   /** What to read from the file, and to where. Vectors are stored as F32. */
   readonly matrices: readonly Placement[];
   readonly vectors: readonly { readonly info: TensorInfo; readonly offset: number }[];
+  /** By tensor name; empty unless `collect`. */
+  readonly inputSquares: ReadonlyMap<string, InputSquares>;
   /** Addresses of the arenas' common blocks. */
   readonly tables: number;
   readonly scratch: number;
@@ -97,6 +101,8 @@ export interface PlanOptions {
   readonly contextSize: number;
   readonly cacheType: CacheType;
   readonly tablesBytes: number;
+  /** Make room to measure the inputs of every matrix. */
+  readonly collect?: boolean;
   /** Largest arena; only tests make it small. */
   readonly arenaLimit?: number;
 }
@@ -170,7 +176,25 @@ export function planModel(
       return piece;
     });
 
-  const matrix = (name: string, columns: number, rows: number, experts?: number): Matrix => {
+  const inputSquares = new Map<string, InputSquares>();
+  const squaresOf = (columns: number, matrices = 1): InputSquares | undefined => {
+    if (!options.collect) return undefined;
+    const placed = { offset: 0, columns, matrices };
+    const index = homeBytes.push(8 * matrices * (columns + 1)) - 1;
+    later.push(() => {
+      placed.offset = arenas.home[index]!;
+    });
+    return placed;
+  };
+
+  const matrix = (
+    name: string,
+    columns: number,
+    rows: number,
+    squares?: InputSquares,
+    experts?: number,
+  ): Matrix => {
+    if (squares) inputSquares.set(name, squares);
     const info = tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
     const { id, blockSize } = ggmlType(info.type);
     const bytesPerRow = rowBytes(info.type, columns);
@@ -190,6 +214,7 @@ export function planModel(
       group: float ? 0 : unpackedGroup(info.type),
       hasMins: !float && hasMins(info.type),
       pieces,
+      inputSquares: squares,
     };
   };
 
@@ -211,34 +236,45 @@ export function planModel(
   const output = matrix(outputName, width, vocabSize);
   const tokenEmbedding =
     outputName === 'token_embd.weight' ? output : matrix('token_embd.weight', width, vocabSize);
+  const outputSquares = squaresOf(width);
+  if (outputSquares) inputSquares.set(outputName, outputSquares);
   const outputNorm = vector('output_norm.weight', width);
 
   const layers = config.ropeLayers.map((_, i) => {
     const name = (part: string) => `blk.${i}.${part}.weight`;
     const norms = { attn: vector(name('attn_norm'), width), ffn: vector(name('ffn_norm'), width) };
+    const attentionInput = squaresOf(width);
     const attention = {
-      q: matrix(name('attn_q'), width, qWidth),
-      k: matrix(name('attn_k'), width, kvWidth),
-      v: matrix(name('attn_v'), width, kvWidth),
-      output: matrix(name('attn_output'), qWidth, width),
+      q: matrix(name('attn_q'), width, qWidth, attentionInput),
+      k: matrix(name('attn_k'), width, kvWidth, attentionInput),
+      v: matrix(name('attn_v'), width, kvWidth, attentionInput),
+      output: matrix(name('attn_output'), qWidth, width, squaresOf(qWidth)),
     };
     const inner = config.moeLayers[i] ? config.expertFeedForwardLength : config.feedForwardLength;
+    const input = squaresOf(width);
+    const expertInput = config.moeLayers[i] ? squaresOf(width, expertCount) : undefined;
     const feedForward: FeedForward = config.moeLayers[i]
       ? {
           kind: 'moe',
-          router: matrix(name('ffn_gate_inp'), width, expertCount),
-          gateExperts: matrix(name('ffn_gate_exps'), width, inner, expertCount),
-          upExperts: matrix(name('ffn_up_exps'), width, inner, expertCount),
-          downExperts: matrix(name('ffn_down_exps'), inner, width, expertCount),
-          sharedGate: matrix(name('ffn_gate_shexp'), width, inner),
-          sharedUp: matrix(name('ffn_up_shexp'), width, inner),
-          sharedDown: matrix(name('ffn_down_shexp'), inner, width),
+          router: matrix(name('ffn_gate_inp'), width, expertCount, squaresOf(width)),
+          gateExperts: matrix(name('ffn_gate_exps'), width, inner, expertInput, expertCount),
+          upExperts: matrix(name('ffn_up_exps'), width, inner, expertInput, expertCount),
+          downExperts: matrix(
+            name('ffn_down_exps'),
+            inner,
+            width,
+            squaresOf(inner, expertCount),
+            expertCount,
+          ),
+          sharedGate: matrix(name('ffn_gate_shexp'), width, inner, input),
+          sharedUp: matrix(name('ffn_up_shexp'), width, inner, input),
+          sharedDown: matrix(name('ffn_down_shexp'), inner, width, squaresOf(inner)),
         }
       : {
           kind: 'dense',
-          gate: matrix(name('ffn_gate'), width, inner),
-          up: matrix(name('ffn_up'), width, inner),
-          down: matrix(name('ffn_down'), inner, width),
+          gate: matrix(name('ffn_gate'), width, inner, input),
+          up: matrix(name('ffn_up'), width, inner, input),
+          down: matrix(name('ffn_down'), inner, width, squaresOf(inner)),
         };
     return { norms, ...attention, feedForward, cache: cache(cacheCapacity(config, i, contextSize)) };
   });
@@ -318,6 +354,7 @@ export function planModel(
       tokenEmbedding,
       outputNorm: outputNorm.offset,
       output,
+      outputSquares,
       layers: layers.map(({ norms, ...layer }) => ({
         ...layer,
         attnNorm: norms.attn.offset,
@@ -329,6 +366,7 @@ export function planModel(
     arenas,
     matrices,
     vectors,
+    inputSquares,
     tables,
     scratch,
     scratchBytes,

@@ -4,9 +4,11 @@ import { CriaError } from '../base/errors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
 import { PAGE_BYTES } from '../engine/arena-plan.js';
 import { compileKernels, type SimdBuild } from '../engine/kernels.js';
+import type { InputSquares } from '../engine/matrix.js';
 import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
+import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import {
   type CacheType,
   cacheCapacity,
@@ -17,7 +19,7 @@ import {
 } from './layout.js';
 import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
-import type { Outputs, TokenModel } from './token-model.js';
+import type { Outputs } from './token-model.js';
 
 const require = createRequire(import.meta.url);
 
@@ -34,6 +36,8 @@ export interface RuntimeOptions {
   readonly simd?: SimdBuild;
   /** Largest WebAssembly memory; only tests make it small. */
   readonly arenaLimit?: number;
+  /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
+  readonly collect?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -46,7 +50,7 @@ const MAX_THREADS = 256;
  * A Llama 4 text model in memory: weights and cache in shared WebAssembly memories, one step at a time on worker
  * threads. Holds one sequence.
  */
-export class Llama4Runtime implements TokenModel {
+export class Llama4Runtime implements CollectingModel {
   readonly config: Llama4Config;
   readonly contextSize: number;
   readonly threads: number;
@@ -55,6 +59,7 @@ export class Llama4Runtime implements TokenModel {
   readonly #layout: ModelLayout;
   readonly #pool: ThreadPool;
   readonly #home: Float32Array;
+  readonly #inputSquares: ModelPlan['inputSquares'];
   readonly #arenas: readonly Uint8Array[];
   readonly #matrices: ReadonlyMap<string, Placement>;
   /** Tokens at the cached positions, for going back past a chunk border. */
@@ -77,6 +82,7 @@ export class Llama4Runtime implements TokenModel {
     this.#pool = pool;
     this.#arenas = arenas;
     this.#home = new Float32Array(arenas[0]!.buffer);
+    this.#inputSquares = plan.inputSquares;
     this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
     this.#history = new Int32Array(contextSize);
   }
@@ -101,6 +107,7 @@ export class Llama4Runtime implements TokenModel {
       cacheType: options.cacheType ?? 'f16',
       tablesBytes: tables.length,
       arenaLimit: options.arenaLimit,
+      collect: options.collect,
     });
     checkMemory(plan, config, contextSize);
 
@@ -160,9 +167,35 @@ export class Llama4Runtime implements TokenModel {
     return result;
   }
 
+  /** See CollectingModel; empty unless loaded with `collect`. */
+  collected(): Map<string, CollectedSquares> {
+    const views = new Map<InputSquares, CollectedSquares>();
+    return new Map(
+      Array.from(this.#inputSquares, ([name, squares]) => {
+        const view = views.get(squares) ?? this.#viewSquares(squares);
+        views.set(squares, view);
+        return [name, view];
+      }),
+    );
+  }
+
+  /** See CollectingModel. */
+  resetCollected(): void {
+    for (const { sums, counts } of this.collected().values()) {
+      sums.fill(0);
+      counts.fill(0);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#queue;
     await this.#pool.close();
+  }
+
+  #viewSquares({ offset, columns, matrices }: InputSquares): CollectedSquares {
+    const sums = new Float64Array(this.#home.buffer, offset, matrices * columns);
+    const counts = new Float64Array(this.#home.buffer, offset + sums.byteLength, matrices);
+    return { sums, counts };
   }
 
   async #evaluate(

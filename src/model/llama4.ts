@@ -31,6 +31,7 @@ export class Llama4 {
       this.#attention(layer, index, tokens.length, position);
       this.#feedForward(layer, tokens.length);
     }
+    this.#measureOutputInput(tokens.length);
   }
 
   /** Logits [rows, vocab] of the given rows of the last forward pass. */
@@ -47,6 +48,15 @@ export class Llama4 {
     lane.barrier();
     this.#ops.rmsNorm(expertInput, outputNorm, normed, rows.length, config.rmsEps);
     this.#ops.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
+  }
+
+  /** Calibration counts every position, while logits are computed for few. */
+  #measureOutputInput(tokens: number): void {
+    const { buffers, outputNorm, outputSquares, config } = this.#layout;
+    if (!outputSquares) return;
+    this.#ops.rmsNorm(buffers.hidden, outputNorm, buffers.normed, tokens, config.rmsEps);
+    this.#ops.measure(buffers.normed, everyToken(tokens), outputSquares);
+    this.#ops.lane.barrier();
   }
 
   #attention(layer: LayerLayout, index: number, tokens: number, position: number): void {
