@@ -51,7 +51,8 @@ async function openModel(llama, logs, file, contextSize, threads) {
 
   return {
     vocabSize,
-    facts: loadFacts(logs),
+    /** What it logged about the file and its memory; log lines arrive later than what they tell of. */
+    facts: () => loadFacts(logs),
     clear: () => sequence.clearHistory(),
     close: () => model.dispose(),
     tokenize: (text, parseSpecial) => model.tokenize(text, parseSpecial),

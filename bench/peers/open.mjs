@@ -81,7 +81,7 @@ async function compareFile(file) {
   for (const prompt of prompts) greedy.push(await compareGreedy(peer, cria, prompt));
   await cria.close();
   await llama.close();
-  return { ...report, opens: true, ...peer.facts, sameTokens, logits, greedy };
+  return { ...report, opens: true, ...peer.facts(), sameTokens, logits, greedy };
 }
 
 /** Distances between log probabilities, in nats; `golden` is the reference's logits, row by row. */
