@@ -1,5 +1,13 @@
+export { BaseFile } from './base-file.js';
 export {
-  type EvaluationTokenizer,
+  type DivergenceOptions,
+  type DivergenceResult,
+  evaluateDivergence,
+  evaluateDivergenceFromBase,
+  writeBaseFile,
+} from './divergence.js';
+export type { EvaluationModel, EvaluationTokenizer } from './evaluation-model.js';
+export {
   evaluatePerplexity,
   type PerplexityOptions,
   type PerplexityResult,

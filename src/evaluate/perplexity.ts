@@ -1,13 +1,9 @@
-import { CriaError } from '../base/errors.js';
 import type { TokenModel } from '../model/token-model.js';
+import { type EvaluationModel, evaluationTokens } from './evaluation-model.js';
 import { negativeLogLikelihood } from './log-softmax.js';
+import { RunningMean } from './running-mean.js';
+import { scoredLogits } from './scored-logits.js';
 import { textWindows } from './text-windows.js';
-
-/** The part of a tokenizer that evaluation needs. */
-export interface EvaluationTokenizer {
-  readonly bosId: number | undefined;
-  encode(text: string, options: { addBos: boolean; parseSpecial: boolean }): readonly number[];
-}
 
 export interface PerplexityOptions {
   /** Tokens per window; 512 as llama-perplexity uses. */
@@ -36,50 +32,32 @@ export interface PerplexityResult {
  * see `textWindows`. Errors: `text-too-short`, `context-too-small`, kind `cancelled`.
  */
 export async function evaluatePerplexity(
-  model: TokenModel & { readonly tokenizer: EvaluationTokenizer },
+  model: EvaluationModel,
   text: string,
   options: PerplexityOptions = {},
 ): Promise<PerplexityResult> {
   const { contextSize = 512, onProgress, signal } = options;
   const started = performance.now();
-  if (contextSize > model.contextSize) {
-    throw new CriaError(
-      'usage',
-      'context-too-small',
-      `windows of ${contextSize} tokens need a context at least as long, found ${model.contextSize}`,
-    );
-  }
-  const ids = model.tokenizer.encode(text, { addBos: true, parseSpecial: false });
+  const ids = evaluationTokens(model, text, contextSize);
   const windows = textWindows(ids, contextSize, model.tokenizer.bosId, options.chunks);
 
-  let tokens = 0;
-  let sum = 0;
-  let sumOfSquares = 0;
+  const nlls = new RunningMean();
   onProgress?.(0, windows.length, Number.NaN);
   for (const [done, window] of windows.entries()) {
-    for (const nll of await scoreWindow(model, window.ids, window.firstScored, signal)) {
-      sum += nll;
-      sumOfSquares += nll * nll;
-      tokens++;
-    }
-    onProgress?.(done + 1, windows.length, Math.exp(sum / tokens));
+    for (const nll of await scoreWindow(model, window.ids, window.firstScored, signal)) nlls.add(nll);
+    onProgress?.(done + 1, windows.length, Math.exp(nlls.mean));
   }
 
-  const meanNll = sum / tokens;
-  const perplexity = Math.exp(meanNll);
-  const variance = Math.max(0, sumOfSquares / tokens - meanNll * meanNll);
+  const perplexity = Math.exp(nlls.mean);
   return {
     perplexity,
-    perplexityError: tokens > 1 ? perplexity * Math.sqrt(variance / (tokens - 1)) : 0,
-    meanNll,
-    tokens,
+    perplexityError: perplexity * nlls.standardError,
+    meanNll: nlls.mean,
+    tokens: nlls.count,
     chunks: windows.length,
     seconds: (performance.now() - started) / 1000,
   };
 }
-
-/** Logits held at once: 2^26 floats are 256 MiB, a whole window of 512 for Llama 4's vocabulary. */
-const LOGITS_AT_ONCE = 2 ** 26;
 
 /**
  * Negative log-likelihood, in nats, of each token after position `firstScored`, given all tokens before it:
@@ -92,20 +70,12 @@ export async function scoreWindow(
   signal?: AbortSignal,
 ): Promise<Float64Array> {
   const vocab = model.vocabSize;
-  const rowsAtOnce = Math.max(1, Math.floor(LOGITS_AT_ONCE / vocab));
-  // The last token is only ever a target: evaluating it would give logits that nothing reads.
-  const end = ids.length - 1;
-  const nlls = new Float64Array(end - firstScored);
-  let evaluated = 0;
-  for (let first = firstScored; first < end; first += rowsAtOnce) {
-    const rows = Math.min(rowsAtOnce, end - first);
-    const outputs = Array.from({ length: rows }, (_, i) => first - evaluated + i);
-    const logits = await model.evaluate(ids.slice(evaluated, first + rows), evaluated, outputs, signal);
+  const nlls = new Float64Array(ids.length - 1 - firstScored);
+  for await (const { first, rows, logits } of scoredLogits(model, { ids, firstScored }, signal)) {
     for (let i = 0; i < rows; i++) {
       const row = logits.subarray(i * vocab, (i + 1) * vocab);
       nlls[first - firstScored + i] = negativeLogLikelihood(row, ids[first + i + 1]!);
     }
-    evaluated = first + rows;
   }
   return nlls;
 }
