@@ -32,4 +32,8 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Measure how well a model predicts a text',
     load: async () => (await import('./evaluate-perplexity.js')).evaluatePerplexityVerb,
   },
+  'evaluate divergence': {
+    summary: 'Measure how far a model is from its reference on a text',
+    load: async () => (await import('./evaluate-divergence.js')).evaluateDivergenceVerb,
+  },
 };
