@@ -79,16 +79,24 @@ export const decodeF32: Decode = (source, target) => {
 // 16-bit floats are written as bit patterns, because storing a NaN as a number may change its payload.
 export const decodeF16: Decode = (source, target) => {
   checkLengths('F16', source, target);
+  const words = wordsOf(source);
   const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) {
-    bits[i] = halfBits[readU16(source, 2 * i)]!;
+    bits[i] = halfBits[words[i]!]!;
   }
 };
 
 export const decodeBf16: Decode = (source, target) => {
   checkLengths('BF16', source, target);
+  const words = wordsOf(source);
   const bits = new Uint32Array(target.buffer, target.byteOffset, target.length);
   for (let i = 0; i < bits.length; i++) {
-    bits[i] = readU16(source, 2 * i) << 16;
+    bits[i] = words[i]! << 16;
   }
 };
+
+/** The bytes as 16-bit words: a view where they are aligned, else a copy. Every platform Node has is little-endian. */
+function wordsOf(bytes: Uint8Array): Uint16Array {
+  if (bytes.byteOffset % 2 === 0) return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2);
+  return new Uint16Array(bytes.slice().buffer);
+}
