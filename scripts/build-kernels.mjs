@@ -1,21 +1,27 @@
-// Compiles assembly/ twice: with relaxed SIMD, and with plain SIMD128 for engines that lack it.
+// Compiles the kernels of assembly/ twice, with relaxed SIMD and with plain SIMD128 for engines that lack it, and
+// the searches of the block encoders once.
 import { mkdir } from 'node:fs/promises';
 import asc from 'assemblyscript/asc';
 
-const COMMON = [
+const COMMON = ['--runtime', 'stub', '--enable', 'simd', '-O3', '--noAssert', '--noColors'];
+const KERNELS = [
   'assembly/index.ts',
-  '--runtime', 'stub',
-  '--importMemory', '--sharedMemory',
+  '--importMemory',
+  '--sharedMemory',
   // One WebAssembly memory is at most 65,536 pages of 64 KiB.
-  '--initialMemory', '1', '--maximumMemory', '65536',
-  '--enable', 'simd', '--enable', 'threads',
-  '-O3', '--noAssert', '--noColors',
+  '--initialMemory',
+  '1',
+  '--maximumMemory',
+  '65536',
+  '--enable',
+  'threads',
 ];
 
 await mkdir('dist', { recursive: true });
 const builds = [
-  ['dist/kernels.wasm'],
-  ['dist/kernels-relaxed.wasm', '--enable', 'relaxed-simd'],
+  ['dist/kernels.wasm', ...KERNELS],
+  ['dist/kernels-relaxed.wasm', ...KERNELS, '--enable', 'relaxed-simd'],
+  ['dist/encoders.wasm', 'assembly/encode/index.ts'],
 ];
 for (const [outFile, ...flags] of builds) {
   const { error } = await asc.main([...COMMON, '--outFile', outFile, ...flags], { stderr: process.stderr });

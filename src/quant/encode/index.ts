@@ -6,31 +6,36 @@ import { IQ1_M_FORMAT, IQ1_S_FORMAT, iq1m, iq1s } from './iq1.js';
 import { IQ2_S_FORMAT, IQ2_XS_FORMAT, IQ2_XXS_FORMAT, iq2s, iq2xs, iq2xxs } from './iq2.js';
 import { IQ3_S_FORMAT, IQ3_XXS_FORMAT, iq3s, iq3xxs } from './iq3.js';
 import { encodeIQ4_NL, encodeIQ4_XS } from './iq4.js';
-import { encodeQ2_K, encodeQ3_K, encodeQ4_K, encodeQ5_K, encodeQ6_K } from './k-quants.js';
+import { Q2_SHAPE, Q3_SHAPE, Q4_SHAPE, Q5_SHAPE, Q6_SHAPE, q2k, q3k, q4k, q5k, q6k } from './k-quants.js';
 import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from './legacy.js';
 import { encodeQ1_0, encodeQ2_0 } from './low-bit.js';
+import { REFERENCE_SEARCHES, type Searches } from './searches.js';
 import { encodeTQ1_0, encodeTQ2_0 } from './ternary.js';
-import { newWordSearch, type WordFormat, type WordSearch } from './word-search.js';
 
 export type Encoders = { readonly [type in GgmlType]?: Encode };
 
-const LATTICE_FORMATS: readonly (readonly [GgmlType, WordFormat, (search: WordSearch) => BlockEncoder])[] = [
-  ['IQ1_S', IQ1_S_FORMAT, iq1s],
-  ['IQ1_M', IQ1_M_FORMAT, iq1m],
-  ['IQ2_XXS', IQ2_XXS_FORMAT, iq2xxs],
-  ['IQ2_XS', IQ2_XS_FORMAT, iq2xs],
-  ['IQ2_S', IQ2_S_FORMAT, iq2s],
-  ['IQ3_XXS', IQ3_XXS_FORMAT, iq3xxs],
-  ['IQ3_S', IQ3_S_FORMAT, iq3s],
-];
-
-/** Encoders of the lattice formats with searches that `newSearch` makes: the reference, or compiled ones. */
-export function latticeEncoders(newSearch: (format: WordFormat) => WordSearch): Encoders {
+/** Encoders of the formats that need a long search, with the searches given. */
+export function searchingEncoders({ words, superAffine, superScale }: Searches): Encoders {
+  const blocks: { readonly [type in GgmlType]?: BlockEncoder } = {
+    Q2_K: q2k(superAffine(Q2_SHAPE)),
+    Q3_K: q3k(superScale(Q3_SHAPE)),
+    Q4_K: q4k(superAffine(Q4_SHAPE)),
+    Q5_K: q5k(superAffine(Q5_SHAPE)),
+    Q6_K: q6k(superScale(Q6_SHAPE)),
+    IQ1_S: iq1s(words(IQ1_S_FORMAT)),
+    IQ1_M: iq1m(words(IQ1_M_FORMAT)),
+    IQ2_XXS: iq2xxs(words(IQ2_XXS_FORMAT)),
+    IQ2_XS: iq2xs(words(IQ2_XS_FORMAT)),
+    IQ2_S: iq2s(words(IQ2_S_FORMAT)),
+    IQ3_XXS: iq3xxs(words(IQ3_XXS_FORMAT)),
+    IQ3_S: iq3s(words(IQ3_S_FORMAT)),
+  };
   return Object.fromEntries(
-    LATTICE_FORMATS.map(([type, format, encoder]) => [type, rowEncoder(type, encoder(newSearch(format)))]),
+    Object.entries(blocks).map(([type, block]) => [type, rowEncoder(type as GgmlType, block)]),
   );
 }
 
+/** The reference encoders, all in TypeScript. */
 export const ENCODERS: Encoders = {
   F32: encodeF32,
   F16: encodeF16,
@@ -40,12 +45,6 @@ export const ENCODERS: Encoders = {
   Q5_0: encodeQ5_0,
   Q5_1: encodeQ5_1,
   Q8_0: encodeQ8_0,
-  Q2_K: encodeQ2_K,
-  Q3_K: encodeQ3_K,
-  Q4_K: encodeQ4_K,
-  Q5_K: encodeQ5_K,
-  Q6_K: encodeQ6_K,
-  ...latticeEncoders(newWordSearch),
   IQ4_NL: encodeIQ4_NL,
   IQ4_XS: encodeIQ4_XS,
   TQ1_0: encodeTQ1_0,
@@ -54,4 +53,5 @@ export const ENCODERS: Encoders = {
   NVFP4: encodeNVFP4,
   Q1_0: encodeQ1_0,
   Q2_0: encodeQ2_0,
+  ...searchingEncoders(REFERENCE_SEARCHES),
 };

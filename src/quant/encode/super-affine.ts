@@ -40,6 +40,8 @@ export interface SuperAffineCodes {
   readonly codes: Uint8Array;
 }
 
+export type SuperAffineSearch = (values: Float64Array, weights: Float64Array) => SuperAffineCodes;
+
 /**
  * An encoder's search for one shape; the returned function fills and returns the same object every time.
  *
@@ -48,9 +50,7 @@ export interface SuperAffineCodes {
  * error with the weights rounded anew; d and dmin move to their least-squares values for these codes; and so on
  * while the error falls. Several starting values of d and dmin are tried.
  */
-export function superAffineSearch(
-  shape: SuperAffineShape,
-): (values: Float64Array, weights: Float64Array) => SuperAffineCodes {
+export function superAffineSearch(shape: SuperAffineShape): SuperAffineSearch {
   const { sub, last, lastScale, spread, starts, steps } = shape;
   const subs = SUPER_BLOCK / sub;
   const fits: Affine[] = Array.from({ length: subs }, () => ({ scale: 0, offset: 0 }));

@@ -1,7 +1,7 @@
 import { f16ToF32 } from '../float.js';
 import { searchFromStarts } from './best-starts.js';
 import { scaleToHalf } from './block-encoder.js';
-import { fitScale, inverseOf, type Levels, moments, nearestCode } from './scale-fit.js';
+import { type CodeRange, fitScale, inverseOf, type Levels, moments, nearestCode } from './scale-fit.js';
 
 const SUPER_BLOCK = 256;
 const KEPT_STARTS = 3;
@@ -19,11 +19,19 @@ export interface SuperScaleShape {
   readonly steps: number;
 }
 
+/** The shape with consecutive integer codes and groups of 16, which the compiled search knows. */
+export interface CodeRangeShape extends SuperScaleShape {
+  readonly sub: 16;
+  readonly levels: CodeRange;
+}
+
 /** What a super-block is encoded as, but for the codes of the weights. `d` is the bits of a half. */
 export interface SuperScales {
   d: number;
   readonly scales: Int8Array;
 }
+
+export type SuperScaleSearch = (values: Float64Array, weights: Float64Array) => SuperScales;
 
 /**
  * An encoder's search for one shape; the returned function fills and returns the same object every time.
@@ -33,9 +41,7 @@ export interface SuperScales {
  * least error with the weights rounded anew; d moves to its least-squares value for these codes; and so on while
  * the error falls.
  */
-export function superScaleSearch(
-  shape: SuperScaleShape,
-): (values: Float64Array, weights: Float64Array) => SuperScales {
+export function superScaleSearch(shape: SuperScaleShape): SuperScaleSearch {
   const { sub, levels, lowestScale, highestScale, starts, steps } = shape;
   const subs = SUPER_BLOCK / sub;
   const fits = [new Float64Array(subs), new Float64Array(subs)] as const;
