@@ -5,15 +5,20 @@ import type { WordFormat, WordSearch } from './word-search.js';
 
 // The layouts are described beside the decoders. Eight weights are a word of −1, 0, 1, all shifted by ±⅛.
 
-const COMMON = {
-  lattices: [newLattice(IQ1S_GRID, 8, 0.125), newLattice(IQ1S_GRID, 8, -0.125)],
-  evenSigns: false,
-  multipliers: Float64Array.from({ length: 8 }, (_, code) => 2 * code + 1),
-};
+function iq1Format(choiceOf: WordFormat['choiceOf'], octets: number): WordFormat {
+  return {
+    lattices: [newLattice(IQ1S_GRID, 8, 0.125), newLattice(IQ1S_GRID, 8, -0.125)],
+    choiceOf,
+    octets,
+    evenSigns: false,
+    multipliers: Float64Array.from({ length: 8 }, (_, code) => 2 * code + 1),
+  };
+}
+
 /** The shift belongs to the 32 weights of a scale. */
-export const IQ1_S_FORMAT: WordFormat = { ...COMMON, choiceOf: 'group', octets: 4 };
+export const iq1sFormat = () => iq1Format('group', 4);
 /** Every word has a shift of its own; a scale has 16 weights. */
-export const IQ1_M_FORMAT: WordFormat = { ...COMMON, choiceOf: 'word', octets: 2 };
+export const iq1mFormat = () => iq1Format('word', 2);
 
 /** Signs are part of the words. */
 const NOT_ODD = new Uint8Array(32);

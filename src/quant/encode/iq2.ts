@@ -18,9 +18,9 @@ function iq2Format(grid: Int8Array, octets: number, evenSigns: boolean): WordFor
   };
 }
 
-export const IQ2_XXS_FORMAT = iq2Format(IQ2XXS_GRID, 4, true);
-export const IQ2_XS_FORMAT = iq2Format(IQ2XS_GRID, 2, true);
-export const IQ2_S_FORMAT = iq2Format(IQ2S_GRID, 2, false);
+export const iq2xxsFormat = () => iq2Format(IQ2XXS_GRID, 4, true);
+export const iq2xsFormat = () => iq2Format(IQ2XS_GRID, 2, true);
+export const iq2sFormat = () => iq2Format(IQ2S_GRID, 2, false);
 
 const signed = newSignedWeights();
 

@@ -17,8 +17,8 @@ function iq3Format(grid: Int8Array, evenSigns: boolean, multiplier: (code: numbe
   };
 }
 
-export const IQ3_XXS_FORMAT = iq3Format(IQ3XXS_GRID, true, (code) => (code + 0.5) / 2);
-export const IQ3_S_FORMAT = iq3Format(IQ3S_GRID, false, (code) => 2 * code + 1);
+export const iq3xxsFormat = () => iq3Format(IQ3XXS_GRID, true, (code) => (code + 0.5) / 2);
+export const iq3sFormat = () => iq3Format(IQ3S_GRID, false, (code) => 2 * code + 1);
 
 const signed = newSignedWeights();
 /** The numbers of the words of four weights. */
