@@ -4,7 +4,8 @@ import { fileError } from './file-errors.js';
 
 /**
  * A file that appears under its name only when complete: written as `temporaryPath`, flushed to the disk, then
- * renamed. Exactly one of `commit` and `discard` ends it. Errors are those of `fileError`, among them `disk-full`.
+ * renamed. Exactly one of `commit`, `discard` and `suspend` ends it. Errors are those of `fileError`, among them
+ * `disk-full`.
  */
 export class AtomicFile {
   readonly path: string;
@@ -28,6 +29,20 @@ export class AtomicFile {
     } catch (error) {
       throw fileError(error, 'write', path);
     }
+  }
+
+  /** Goes on with the file of an attempt that was killed or suspended; undefined when it left none. */
+  static async reopen(path: string, temporaryPath = `${path}.partial`): Promise<AtomicFile | undefined> {
+    try {
+      return new AtomicFile(path, temporaryPath, await open(temporaryPath, 'r+'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw fileError(error, 'write', path);
+    }
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
   }
 
   /** Sets the length; bytes that are never written read as zero. */
@@ -55,6 +70,16 @@ export class AtomicFile {
   async discard(): Promise<void> {
     await this.#close().catch(() => {});
     await rm(this.temporaryPath, { force: true }).catch(() => {});
+  }
+
+  /** Returns when everything written before is on the disk. */
+  async sync(): Promise<void> {
+    await this.#try(() => this.#handle.sync());
+  }
+
+  /** Closes the temporary file and leaves it for `reopen`. Never throws, like `discard`. */
+  async suspend(): Promise<void> {
+    await this.#close().catch(() => {});
   }
 
   /** First half of a commit: the bytes are on the disk, under the temporary name. */

@@ -31,7 +31,7 @@ interface OpenTensor {
 
 /**
  * Writes the tensors of one model into its files, each byte exactly once and in any order. The files appear
- * together on `commit`; until then they are `PATH.partial`. Every writer ends with `commit` or `discard`.
+ * together on `commit`; until then they are `PATH.partial`. Every writer ends with `commit`, `discard` or `suspend`.
  * Errors: `tensor-bytes` (internal) for bytes too few, too many or twice; those of AtomicFile.
  */
 export class TensorWriter {
@@ -64,6 +64,29 @@ export class TensorWriter {
       throw error;
     }
     return new TensorWriter(layout, files);
+  }
+
+  /**
+   * Goes on with files that a killed or suspended writer of the same layout left. `written` says how many bytes of
+   * each tensor, from its start, are there; all others are expected again. Undefined when files are missing or of
+   * another size.
+   */
+  static async resume(
+    layout: readonly FileLayout[],
+    written: ReadonlyMap<string, number>,
+  ): Promise<TensorWriter | undefined> {
+    const files: AtomicFile[] = [];
+    for (const part of layout) {
+      const file = await AtomicFile.reopen(part.path);
+      if (file !== undefined) files.push(file);
+      if (file === undefined || (await file.size()) !== part.bytes) {
+        await Promise.all(files.map((open) => open.suspend()));
+        return undefined;
+      }
+    }
+    const writer = new TensorWriter(layout, files);
+    for (const [name, bytes] of written) writer.#find(name).written.add(0, bytes);
+    return writer;
   }
 
   /** Writes a piece of a tensor at its place. Pieces of one or several tensors may be under way at once. */
@@ -103,6 +126,16 @@ export class TensorWriter {
 
   async discard(): Promise<void> {
     await Promise.all(this.#files.map((file) => file.discard()));
+  }
+
+  /** Returns when everything written before is on the disk. */
+  async sync(): Promise<void> {
+    for (const file of this.#files) await file.sync();
+  }
+
+  /** Leaves the files as they are, for `resume`. */
+  async suspend(): Promise<void> {
+    await Promise.all(this.#files.map((file) => file.suspend()));
   }
 
   #find(name: string): OpenTensor {

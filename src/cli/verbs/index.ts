@@ -16,6 +16,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
     load: async () => (await import('./convert.js')).convert,
   },
+  quantize: {
+    summary: 'Write a model in fewer bits per weight',
+    load: async () => (await import('./quantize.js')).quantize,
+  },
   inspect: {
     summary: 'Show what a GGUF file or a checkpoint holds',
     load: async () => (await import('./inspect.js')).inspect,

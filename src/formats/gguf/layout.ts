@@ -16,6 +16,8 @@ export interface GgufContent {
   readonly splitMaxSize?: number;
   /** Most tensors in one file. */
   readonly splitMaxTensors?: number;
+  /** Number of tensors in each file, instead of the limits: another model's division, kept. */
+  readonly tensorsPerFile?: readonly number[];
 }
 
 /** llama.cpp refuses tensor names of 64 bytes (GGML_MAX_NAME) and more. */
@@ -38,10 +40,7 @@ export function layoutGguf(path: string, content: GgufContent): FileLayout[] {
   for (const key of Object.values(SPLIT_KEYS)) metadata.delete(key);
   const alignment = alignmentOf(metadata.get(ALIGNMENT_KEY));
 
-  const padded = tensors.map((tensor) => ({ tensor, bytes: align(tensor.bytes, alignment) }));
-  const parts = splitTensors(padded, content.splitMaxSize, content.splitMaxTensors).map((part) =>
-    part.map(({ tensor }) => tensor),
-  );
+  const parts = divide(content, alignment);
   if (parts.length === 1) return [layoutPart(path, metadata, tensors, alignment)];
   if (parts.length > MAX_PARTS) {
     throw new CriaError(
@@ -61,6 +60,16 @@ export function layoutGguf(path: string, content: GgufContent): FileLayout[] {
     const partPath = splitPath(path.replace(/\.gguf$/, ''), i, parts.length);
     return layoutPart(partPath, partMetadata, part, alignment);
   });
+}
+
+function divide(content: GgufContent, alignment: number): (readonly TensorInfo[])[] {
+  const { tensors, splitMaxSize, splitMaxTensors, tensorsPerFile } = content;
+  if (tensorsPerFile !== undefined) {
+    let start = 0;
+    return tensorsPerFile.map((count) => tensors.slice(start, (start += count)));
+  }
+  const padded = tensors.map((tensor) => ({ tensor, bytes: align(tensor.bytes, alignment) }));
+  return splitTensors(padded, splitMaxSize, splitMaxTensors).map((part) => part.map(({ tensor }) => tensor));
 }
 
 function layoutPart(
