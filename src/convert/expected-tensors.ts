@@ -6,12 +6,26 @@ import type { VisionConfig } from './vision-config.js';
 /** GGUF tensor names with their shapes in GGUF order (`shape[0]` is the row length). */
 export type TensorShapes = ReadonlyMap<string, readonly number[]>;
 
+/** The part of a configuration that tensor shapes follow from. */
+export type TextDimensions = Pick<
+  Llama4Config,
+  | 'embeddingLength'
+  | 'headCount'
+  | 'headCountKv'
+  | 'headDim'
+  | 'expertCount'
+  | 'expertFeedForwardLength'
+  | 'feedForwardLength'
+  | 'vocabSize'
+  | 'moeLayers'
+>;
+
 /**
  * Every tensor a text model of this shape has. `output.weight` may be missing from a model that uses its
  * embeddings for the output too; `rope_freqs.weight` is there only when RoPE frequencies are scaled and is not
  * part of this list.
  */
-export function textTensorShapes(config: Llama4Config): TensorShapes {
+export function textTensorShapes(config: TextDimensions): TensorShapes {
   const width = config.embeddingLength;
   const queries = config.headCount * config.headDim;
   const keys = config.headCountKv * config.headDim;

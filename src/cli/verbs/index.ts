@@ -16,9 +16,17 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
     load: async () => (await import('./convert.js')).convert,
   },
+  calibrate: {
+    summary: 'Measure which weights matter: an importance matrix for quantizing',
+    load: async () => (await import('./calibrate.js')).calibrateVerb,
+  },
   quantize: {
     summary: 'Write a model in fewer bits per weight',
     load: async () => (await import('./quantize.js')).quantize,
+  },
+  recipes: {
+    summary: 'Show what each quantization recipe makes of a model',
+    load: async () => (await import('./recipes.js')).recipes,
   },
   inspect: {
     summary: 'Show what a GGUF file or a checkpoint holds',
