@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { type GgmlType, rowBytes } from '../formats/ggml-types.js';
 import type { Imatrix } from '../formats/imatrix/index.js';
 import { rowCount, type TensorInfo } from '../formats/tensor-source.js';
-import { bitsPerWeight, candidatesFor, tensorRole } from './candidates.js';
+import { bitsOfType, candidatesFor, tensorRole } from './candidates.js';
 
 function tensor(name: string, shape: readonly number[], type: GgmlType = 'BF16'): TensorInfo {
   return { name, shape, type, bytes: rowCount(shape) * rowBytes(type, shape[0]!) };
@@ -33,7 +33,7 @@ describe('candidatesFor', () => {
       });
       expect(floor).toBe('output-and-embeddings');
       expect(types).toContain('Q4_K');
-      expect(Math.min(...types.map(bitsPerWeight))).toBeGreaterThanOrEqual(4);
+      expect(Math.min(...types.map(bitsOfType))).toBeGreaterThanOrEqual(4);
     }
   });
 
@@ -54,7 +54,7 @@ describe('candidatesFor', () => {
     expect(gate).toMatchObject({ floor: 'poorly-calibrated', role: 'gate_up_exps' });
     expect(gate.types[0]).toBe('IQ3_XXS');
     expect(down).toMatchObject({ floor: 'poorly-calibrated', role: 'down_exps' });
-    expect(Math.min(...down.types.map(bitsPerWeight))).toBeGreaterThanOrEqual(4);
+    expect(Math.min(...down.types.map(bitsOfType))).toBeGreaterThanOrEqual(4);
     const oneOfTen = WELL.map((count, i) => (i < 1 ? 3 : count));
     expect(candidatesFor(GATE, { imatrix: imatrixOf(GATE.name, 512, oneOfTen) }).floor).toBe('none');
   });
@@ -64,7 +64,7 @@ describe('candidatesFor', () => {
     expect(types.every((type) => 96 % 32 === 0 && !/_K$|^IQ[123]|XS$/.test(type))).toBe(true);
     expect(types).toContain('IQ4_NL');
     const already = candidatesFor(tensor('blk.0.attn_q.weight', [512, 64], 'Q4_K'));
-    expect(Math.max(...already.types.map(bitsPerWeight))).toBeLessThanOrEqual(4.5);
+    expect(Math.max(...already.types.map(bitsOfType))).toBeLessThanOrEqual(4.5);
   });
 
   it('gives ascending bits without repeats for any shape', () => {
@@ -74,7 +74,7 @@ describe('candidatesFor', () => {
         fc.nat(40),
         (name, n) => {
           const { types } = candidatesFor(tensor(name, [32 * (n + 1), 8]));
-          const bits = types.map(bitsPerWeight);
+          const bits = types.map(bitsOfType);
           expect(bits).toEqual([...bits].sort((a, b) => a - b));
           expect(new Set(types).size).toBe(types.length);
           expect(types.length).toBeGreaterThan(0);

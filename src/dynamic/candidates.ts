@@ -2,6 +2,7 @@ import { type GgmlType, ggmlType } from '../formats/ggml-types.js';
 import type { Imatrix } from '../formats/imatrix/index.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
 import { blockFormat } from '../quant/index.js';
+import { MIN_EXPERT_TOKENS } from './coverage.js';
 import { isQuantizable, typeForRows } from './type-plan.js';
 
 /** What a weight matrix does in the network, as far as the choice of its bits depends on it. */
@@ -28,8 +29,8 @@ export interface Candidates {
 export interface CandidateOptions {
   /** Without one, no tensor gets a type that needs it. */
   readonly imatrix?: Imatrix;
-  /** Tokens an expert must have seen to count as calibrated; default a sixteenth of its input's columns. */
-  readonly minimumTokens?: number;
+  /** Tokens below which an expert counts as poorly calibrated; default that of the coverage report. */
+  readonly minTokens?: number;
   /** Types to choose from; default those that are best in error at their size. */
   readonly types?: readonly GgmlType[];
 }
@@ -81,7 +82,7 @@ export function tensorRole(name: string): TensorRole {
   return ROLES.find(([pattern]) => pattern.test(name))?.[1] ?? 'other';
 }
 
-export function bitsPerWeight(type: GgmlType): number {
+export function bitsOfType(type: GgmlType): number {
   const { blockSize, typeSize } = ggmlType(type);
   return (typeSize * 8) / blockSize;
 }
@@ -101,9 +102,9 @@ export function candidatesFor(tensor: TensorInfo, options: CandidateOptions = {}
   const types = new Set(
     allowed
       .map((type) => typeForRows(type, tensor.shape[0]!))
-      .filter((type) => bitsPerWeight(type) <= bitsPerWeight(tensor.type)),
+      .filter((type) => bitsOfType(type) <= bitsOfType(tensor.type)),
   );
-  return { role, types: [...types].sort((a, b) => bitsPerWeight(a) - bitsPerWeight(b)), floor };
+  return { role, types: [...types].sort((a, b) => bitsOfType(a) - bitsOfType(b)), floor };
 }
 
 function floorOf(tensor: TensorInfo, role: TensorRole, options: CandidateOptions): Floor {
@@ -111,14 +112,14 @@ function floorOf(tensor: TensorInfo, role: TensorRole, options: CandidateOptions
   const entry = options.imatrix?.entries.get(tensor.name);
   if (entry === undefined) return 'no-importance';
   if (role !== 'gate_up_exps' && role !== 'down_exps') return 'none';
-  const wanted = options.minimumTokens ?? tensor.shape[0]! / 16;
+  const wanted = options.minTokens ?? MIN_EXPERT_TOKENS;
   const counts = Array.from(entry.counts);
   const poor = counts.filter((count) => count < wanted).length;
   return poor > POOR_EXPERTS_ALLOWED * counts.length ? 'poorly-calibrated' : 'none';
 }
 
 function allows(floor: Floor, role: TensorRole, type: GgmlType): boolean {
-  const bits = bitsPerWeight(type);
+  const bits = bitsOfType(type);
   switch (floor) {
     case 'none':
       return true;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Imatrix } from '../formats/imatrix/index.js';
+import type { ImatrixEntry } from '../formats/imatrix/index.js';
 import type { TensorInfo, TensorSource } from '../formats/tensor-source.js';
 import { blockFormat } from '../quant/index.js';
 import { inlineRecoder, sampledRows, tensorErrors } from './tensor-errors.js';
@@ -38,12 +38,11 @@ function sourceOf(values: Float32Array): TensorSource {
   };
 }
 
-function imatrixOf(weight: (expert: number, column: number) => number): Imatrix {
+function importanceOf(weight: (expert: number, column: number) => number): Map<string, ImatrixEntry> {
   const sums = Float32Array.from({ length: COLUMNS * EXPERTS }, (_, i) =>
     weight(Math.floor(i / COLUMNS), i % COLUMNS),
   );
-  const entry = { sums, counts: [10, 10, 10] };
-  return { datasets: [], chunkCount: 1, chunkSize: 512, entries: new Map([[info.name, entry]]) };
+  return new Map([[info.name, { sums, counts: [10, 10, 10] }]]);
 }
 
 describe('tensorErrors', () => {
@@ -69,7 +68,7 @@ describe('tensorErrors', () => {
   });
 
   it('falls with the bits and says the same every time', async () => {
-    const options = { recoder: inlineRecoder, imatrix: imatrixOf(() => 1) };
+    const options = { recoder: inlineRecoder, importance: importanceOf(() => 1) };
     const errors = await tensorErrors(source, info, ['IQ2_XXS', 'Q3_K', 'Q4_K', 'Q8_0'], options);
     const values = [...errors.values()];
     expect(values).toEqual([...values].sort((a, b) => b - a));
@@ -82,23 +81,15 @@ describe('tensorErrors', () => {
     // An expert that saw nothing does not count, however large its weights.
     const used = await tensorErrors(source, info, ['Q3_K'], {
       recoder: inlineRecoder,
-      imatrix: imatrixOf((expert) => (expert === 2 ? 0 : 1)),
+      importance: importanceOf((expert) => (expert === 2 ? 0 : 1)),
     });
     const loud = weights();
     for (let i = 2 * ROWS * COLUMNS; i < loud.length; i++) loud[i] = i % 7;
     const changed = await tensorErrors(sourceOf(loud), info, ['Q3_K'], {
       recoder: inlineRecoder,
-      imatrix: imatrixOf((expert) => (expert === 2 ? 0 : 1)),
+      importance: importanceOf((expert) => (expert === 2 ? 0 : 1)),
     });
     expect(changed).toEqual(used);
-  });
-
-  it('refuses importances of another model', async () => {
-    const entry = { sums: new Float32Array(64), counts: [1] };
-    const imatrix = { datasets: [], chunkCount: 1, chunkSize: 1, entries: new Map([[info.name, entry]]) };
-    await expect(
-      tensorErrors(source, info, ['Q3_K'], { recoder: inlineRecoder, imatrix }),
-    ).rejects.toMatchObject({ code: 'imatrix-mismatch' });
   });
 });
 

@@ -1,5 +1,5 @@
 import { type GgmlType, rowBytes } from '../formats/ggml-types.js';
-import { fitEntry, type Imatrix, type ImatrixEntry, importanceOf } from '../formats/imatrix/index.js';
+import { type ImatrixEntry, importanceOf } from '../formats/imatrix/index.js';
 import type { TensorInfo, TensorSource } from '../formats/tensor-source.js';
 import { blockFormat } from '../quant/index.js';
 import { type RecodeJob, recodeRows } from './recode-rows.js';
@@ -12,7 +12,8 @@ export interface Recoder {
 export const inlineRecoder: Recoder = { recode: async (job) => recodeRows(job) };
 
 export interface ErrorOptions {
-  readonly imatrix?: Imatrix;
+  /** Entries of this model's tensors, see `entriesOfModel`. */
+  readonly importance?: ReadonlyMap<string, ImatrixEntry>;
   readonly recoder: Recoder;
   /** Weights of a sample, about; default 2^16. At least 32 rows are taken, where there are so many. */
   readonly sampleWeights?: number;
@@ -35,8 +36,7 @@ interface Sample {
 /**
  * Measures how far each type moves the weights of one tensor, in the directions its inputs have. The rows are spread
  * evenly over the tensor, and over all experts of a stacked one, from a start that follows from its name: the same
- * model gives the same figures. Throws what the encoders throw, and `imatrix-mismatch` for importances of another
- * model.
+ * model gives the same figures. Throws what the encoders throw.
  */
 export async function tensorErrors(
   source: TensorSource,
@@ -45,8 +45,7 @@ export async function tensorErrors(
   options: ErrorOptions,
 ): Promise<TensorErrors> {
   const [columns, rows, matrices = 1] = tensor.shape as [number, number, number?];
-  const stored = options.imatrix?.entries.get(tensor.name);
-  const entry = stored && fitEntry(tensor.name, stored, columns, matrices);
+  const entry = options.importance?.get(tensor.name);
   const wanted = Math.max(MIN_ROWS, Math.ceil((options.sampleWeights ?? SAMPLE_WEIGHTS) / columns));
   const samples = await readSamples(source, tensor, sampledRows(tensor.name, rows, matrices, wanted));
   const errors = await Promise.all(
@@ -116,7 +115,7 @@ async function sampleError(
   type: GgmlType,
   entry: ImatrixEntry | undefined,
   recoder: Recoder,
-): Promise<{ error: number; norm: number }> {
+): Promise<WeightedError> {
   const columns = shape[0]!;
   const encoded = new Uint8Array(new SharedArrayBuffer(rows * rowBytes(type, columns)));
   const shared = new Float32Array(new SharedArrayBuffer(values.byteLength));
@@ -129,14 +128,29 @@ async function sampleError(
   });
   const decoded = new Float32Array(values.length);
   blockFormat(type).decode(encoded, decoded);
+  return weightedError(values, decoded, columns, entry, matrix);
+}
+
+/** Σ w·(x̂ − x)² and Σ w·x² over rows of one matrix; w is the sum of squared inputs of the column, or 1. */
+export interface WeightedError {
+  readonly error: number;
+  readonly norm: number;
+}
+
+export function weightedError(
+  original: Float32Array,
+  rounded: Float32Array,
+  columns: number,
+  entry: ImatrixEntry | undefined,
+  matrix: number,
+): WeightedError {
   const weights = entry?.sums.subarray(matrix * columns, (matrix + 1) * columns);
   let error = 0;
   let norm = 0;
-  for (let i = 0; i < values.length; i++) {
+  for (let i = 0; i < original.length; i++) {
     const weight = weights === undefined ? 1 : weights[i % columns]!;
-    const difference = decoded[i]! - values[i]!;
-    error += weight * difference * difference;
-    norm += weight * values[i]! * values[i]!;
+    error += weight * (rounded[i]! - original[i]!) ** 2;
+    norm += weight * original[i]! ** 2;
   }
   return { error, norm };
 }
