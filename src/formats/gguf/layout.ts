@@ -65,8 +65,11 @@ export function layoutGguf(path: string, content: GgufContent): FileLayout[] {
 function divide(content: GgufContent, alignment: number): (readonly TensorInfo[])[] {
   const { tensors, splitMaxSize, splitMaxTensors, tensorsPerFile } = content;
   if (tensorsPerFile !== undefined) {
-    let start = 0;
-    return tensorsPerFile.map((count) => tensors.slice(start, (start += count)));
+    let end = 0;
+    return tensorsPerFile.map((count) => {
+      end += count;
+      return tensors.slice(end - count, end);
+    });
   }
   const padded = tensors.map((tensor) => ({ tensor, bytes: align(tensor.bytes, alignment) }));
   return splitTensors(padded, splitMaxSize, splitMaxTensors).map((part) => part.map(({ tensor }) => tensor));
