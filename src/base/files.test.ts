@@ -38,6 +38,22 @@ describe('FileReader', () => {
 });
 
 describe('AtomicFile', () => {
+  test('can be left and gone on with', async () => {
+    const path = join(await tempFolder(), 'x');
+    expect(await AtomicFile.reopen(path)).toBeUndefined();
+    const first = await AtomicFile.create(path);
+    await first.setSize(4);
+    await first.write(0, Buffer.from('ab'));
+    await first.sync();
+    await first.suspend();
+    expect(existsSync(path)).toBe(false);
+    const second = await AtomicFile.reopen(path);
+    expect(await second?.size()).toBe(4);
+    await second?.write(2, Buffer.from('cd'));
+    await second?.commit();
+    expect(await readFile(path, 'utf8')).toBe('abcd');
+  });
+
   test('appears on commit only, with bytes never written as zero', async () => {
     const path = join(await tempFolder(), 'x');
     await writeFile(path, 'old');
