@@ -1,6 +1,6 @@
 import { CriaError } from '../base/errors.js';
 import { fitEntry, type Imatrix, type ImatrixEntry } from '../formats/imatrix/index.js';
-import type { Metadata, TensorInfo } from '../formats/tensor-source.js';
+import type { Metadata, MetadataValue, TensorInfo } from '../formats/tensor-source.js';
 
 /** llama.cpp's limit on the value of a string key that it sets (`llama_model_kv_override`). */
 const MAX_STRING_BYTES = 127;
@@ -29,14 +29,17 @@ export function entriesOfModel(
 }
 
 /** What llama-quantize notes in the output about the importance matrix it used. */
-export function imatrixMetadata(file: string, imatrix: Imatrix): Metadata {
-  const [dataset] = imatrix.datasets;
-  return new Map([
-    ['quantize.imatrix.file', { type: 'string', value: cut(file) }],
-    ...(dataset === undefined ? [] : [['quantize.imatrix.dataset', { type: 'string', value: cut(dataset) }]]),
-    ['quantize.imatrix.entries_count', { type: 'uint32', value: imatrix.entries.size }],
-    ['quantize.imatrix.chunks_count', { type: 'uint32', value: imatrix.chunkCount }],
-  ] as [string, { type: 'string'; value: string } | { type: 'uint32'; value: number }][]);
+export function imatrixMetadata(file: string, { datasets, entries, chunkCount }: Imatrix): Metadata {
+  const metadata = new Map<string, MetadataValue>();
+  const text = (key: string, value: string) =>
+    metadata.set(`quantize.imatrix.${key}`, { type: 'string', value: cut(value) });
+  const count = (key: string, value: number) =>
+    metadata.set(`quantize.imatrix.${key}`, { type: 'uint32', value });
+  text('file', file);
+  if (datasets[0] !== undefined) text('dataset', datasets[0]);
+  count('entries_count', entries.size);
+  count('chunks_count', chunkCount);
+  return metadata;
 }
 
 /** The first whole characters that fit. */
