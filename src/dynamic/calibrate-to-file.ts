@@ -1,4 +1,7 @@
+import { access, constants } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CriaError } from '../base/errors.js';
+import { fileError } from '../base/file-errors.js';
 import {
   fitEntry,
   type Imatrix,
@@ -42,11 +45,16 @@ export async function calibrateToFile(
   output: string,
   options: CalibrateToFileOptions,
 ): Promise<CalibrationResult> {
+  await checkFolder(output);
   const earlier = await Promise.all((options.merge ?? []).map(readImatrix));
   for (const [i, imatrix] of earlier.entries()) checkFit(options.merge![i]!, imatrix, model);
   const path = statePath(output);
   const totals = await calibrate(model, texts, { ...options, state: { path, model: options.modelIdentity } });
-  const imatrix = mergeImatrices([...earlier, totals.toImatrix(options.contextSize ?? 512)]);
+  const datasetHashes = new Map(
+    texts.flatMap(({ name, sha256 }) => (sha256 ? [[name, sha256] as const] : [])),
+  );
+  const measured = { ...totals.toImatrix(options.contextSize ?? 512), datasetHashes };
+  const imatrix = mergeImatrices([...earlier, measured]);
   await writeImatrix(output, imatrix, options.format);
   await removeState(path);
   return {
@@ -54,6 +62,15 @@ export async function calibrateToFile(
     chunks: totals.chunks,
     texts: texts.map(({ name }, text) => ({ name, counts: totals.countsOfText(text) })),
   };
+}
+
+/** Hours of work are not to end in a file that cannot be written. */
+async function checkFolder(output: string): Promise<void> {
+  try {
+    await access(dirname(output), constants.W_OK);
+  } catch (error) {
+    throw fileError(error, 'write', output);
+  }
 }
 
 function checkFit(path: string, imatrix: Imatrix, model: Parameters<typeof calibrate>[0]): void {

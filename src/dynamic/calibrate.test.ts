@@ -161,6 +161,15 @@ describe('calibrateToFile', () => {
     expect(await windowsAfter(keep, [TEXTS[0]!])).toBe(4);
   });
 
+  it('refuses a folder that is not there before any work', async () => {
+    const model = new FakeModel();
+    const path = join(await tempFolder(), 'missing', 'x.gguf');
+    await expect(calibrateToFile(model, TEXTS, path, options)).rejects.toMatchObject({
+      code: 'no-such-file',
+    });
+    expect(model.windows).toEqual([]);
+  });
+
   it('adds earlier matrices of the same model and refuses others', async () => {
     const folder = await tempFolder();
     const [first, second, both, other] = ['1', '2', '3', '4'].map((name) => join(folder, name)) as [

@@ -10,6 +10,8 @@ import { CalibrationTotals } from './calibration-totals.js';
 export interface CalibrationText {
   /** Recorded in the result, as llama-imatrix records the path. */
   readonly name: string;
+  /** Of its content (hex), to be recorded too. */
+  readonly sha256?: string;
   /** BOS included, once per document. */
   readonly ids: readonly number[];
 }

