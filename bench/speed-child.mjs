@@ -1,9 +1,10 @@
 // One engine measured once, in a process of its own so that its memory is its own: prints one JSON object.
-// Started by speed.mjs: node speed-child.mjs ENGINE FILE THREADS PROMPT_TOKENS NEW_TOKENS
+// Started by speed.mjs: node speed-child.mjs ENGINE FILE THREADS PROMPT_TOKENS NEW_TOKENS FLASH_ATTENTION
 import { resourceUsage } from 'node:process';
 
-const [engine, file, ...numbers] = process.argv.slice(2);
-const [threads, promptTokens, newTokens] = numbers.map(Number);
+const [engine, file, ...rest] = process.argv.slice(2);
+const [threads, promptTokens, newTokens] = rest.map(Number);
+const flashAttention = { auto: 'auto', on: true, off: false }[rest[3]];
 const contextSize = Math.ceil((promptTokens + newTokens + 1) / 256) * 256;
 
 const { open, close } = engine === 'cria' ? await startCria() : await startPeer();
@@ -71,7 +72,7 @@ async function startCria() {
 
 async function startPeer() {
   const { startLlamaCpp } = await import('./peers/llama-cpp.mjs');
-  const llama = await startLlamaCpp(threads);
+  const llama = await startLlamaCpp(threads, flashAttention);
   return { open: () => llama.open(file, contextSize), close: llama.close };
 }
 

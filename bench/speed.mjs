@@ -12,6 +12,7 @@ const { positionals: files, values } = parseArgs({
     rounds: { type: 'string', default: '5' },
     prompt: { type: 'string', short: 'p', default: '512' },
     new: { type: 'string', short: 'n', default: '64' },
+    'flash-attention': { type: 'string', default: 'auto' },
   },
 });
 if (files.length === 0)
@@ -27,6 +28,10 @@ for (const file of files) {
     const order = round % 2 === 0 ? ['cria', 'llama.cpp'] : ['llama.cpp', 'cria'];
     return Object.fromEntries(order.map((engine) => [engine, run(engine, file, round)]));
   });
+  const best = (engine) => ({
+    prompt: Math.max(...pairs.map((pair) => pair[engine].prompt)),
+    generation: Math.max(...pairs.map((pair) => pair[engine].generation)),
+  });
   const ratio = (of) => spread(pairs.map((pair) => of(pair.cria, pair['llama.cpp'])));
   const median = (key) => ({
     cria: spread(pairs.map((pair) => pair.cria[key])).median,
@@ -37,9 +42,12 @@ for (const file of files) {
     ...machine,
     threads: Number(values.threads),
     rounds,
+    flashAttention: values['flash-attention'],
     medians: Object.fromEntries(
       ['prompt', 'generation', 'loadSeconds', 'peakRss'].map((key) => [key, median(key)]),
     ),
+    // On a busy machine the best round says more than the median.
+    best: { cria: best('cria'), llamaCpp: best('llama.cpp') },
     // Cria / llama.cpp: above 1, Cria is faster, but takes more time to load and more memory.
     ratios: {
       prompt: ratio((cria, peer) => cria.prompt / peer.prompt),
@@ -55,7 +63,7 @@ for (const file of files) {
 /** One run of an engine in a process of its own; prints and returns what it measured. */
 function run(engine, file, round) {
   const load = Number(loadavg()[0].toFixed(2));
-  const args = [child, engine, file, values.threads, values.prompt, values.new];
+  const args = [child, engine, file, values.threads, values.prompt, values.new, values['flash-attention']];
   const result = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
   print({ engine, file, round, load, ...result });
   return result;

@@ -3,8 +3,11 @@ import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 
 const BATCH = 512;
 
-/** Loads the library; everything llama.cpp logs is kept in `logs`. */
-export async function startLlamaCpp(threads) {
+/**
+ * Loads the library; everything llama.cpp logs is kept in `logs`. `flashAttention`: 'auto' as llama.cpp does by
+ * default, true or false.
+ */
+export async function startLlamaCpp(threads, flashAttention = 'auto') {
   const logs = [];
   const llama = await getLlama({
     gpu: false,
@@ -19,18 +22,19 @@ export async function startLlamaCpp(threads) {
     /** Instruction sets that the chosen build uses. */
     features: [...llama.systemInfo.matchAll(/(\w+) = 1/g)].map(([, name]) => name),
     logs,
-    open: (file, contextSize) => openModel(llama, logs, file, contextSize, threads),
+    open: (file, contextSize) => openModel(llama, logs, file, { contextSize, threads, flashAttention }),
     close: () => llama.dispose(),
   };
 }
 
-async function openModel(llama, logs, file, contextSize, threads) {
+async function openModel(llama, logs, file, { contextSize, threads, flashAttention }) {
   // The safety checks load everything a second time to estimate memory.
   const ignoreMemorySafetyChecks = true;
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0, ignoreMemorySafetyChecks });
   const context = await model.createContext({
     contextSize,
     batchSize: BATCH,
+    flashAttention,
     threads: { ideal: threads, min: threads },
     performanceTracking: true,
     ignoreMemorySafetyChecks,
