@@ -110,7 +110,7 @@ function* weights(bytes) {
 const total = tensors.reduce((sum, { bytes }) => sum + bytes, 0);
 console.log(`writing ${(total / 1e9).toFixed(2)} GB to ${folder}`);
 await writeSafetensors(`${folder}/model.safetensors`, {
-  metadata: { format: 'pt' },
+  metadata: new Map([['format', 'pt']]),
   tensors,
   maxShardSize: 5e9,
   write: ({ shape, bytes }) => (shape.length === 1 ? ones : weights(bytes)),
