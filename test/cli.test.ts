@@ -184,6 +184,52 @@ describe('cria evaluate perplexity', () => {
   });
 });
 
+describe('cria calibrate', () => {
+  it('goes on after it was killed, with the same bytes and another number of threads', async () => {
+    const [whole, resumed] = ['whole', 'resumed'].map((name) => join(folder, `${name}.imatrix.gguf`)) as [
+      string,
+      string,
+    ];
+    const text = join(NANO_SCOUT, 'calibration.txt');
+    const args = (output: string, threads: string) => [
+      'calibrate',
+      model,
+      '-f',
+      text,
+      '-o',
+      output,
+      '-c',
+      '64',
+      '--chunks',
+      '60',
+      '-t',
+      threads,
+      '--json',
+    ];
+    const { code, stdout } = await cria(args(whole, '2'));
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      output: whole,
+      datasets: [text],
+      chunks: 60,
+      chunkSize: 64,
+      coverage: { layers: Array.from({ length: 6 }, (_, layer) => ({ layer, experts: 8, tokens: 60 * 64 })) },
+    });
+
+    const { child, outcome } = start(args(resumed, '2'));
+    const state = `${resumed}.unfinished`;
+    const watch = setInterval(async () => {
+      if ((await readdir(folder)).includes('resumed.imatrix.gguf.unfinished')) child.kill('SIGKILL');
+    }, 10);
+    expect((await outcome).code).toBeNull();
+    clearInterval(watch);
+    await readFile(state);
+    expect((await cria(args(resumed, '1'))).code).toBe(0);
+    expect((await readFile(resumed)).equals(await readFile(whole))).toBe(true);
+    await expect(readFile(state)).rejects.toThrow();
+  });
+});
+
 describe('bad input', () => {
   /** A checkpoint folder with everything of nano-scout and one thing wrong. */
   async function spoiled(name: string, spoil: (copy: string) => Promise<unknown>): Promise<string> {
@@ -217,6 +263,7 @@ describe('bad input', () => {
     await writeFile(join(folder, 'text.gguf'), 'this is no model at all, only text\n');
     await writeFile(join(folder, 'bad.jinja'), '{% if %}');
     await writeFile(join(folder, 'short.txt'), 'short');
+    await writeFile(join(folder, 'bad.jsonl'), '{"text": "no chat"}\n');
   });
 
   // A name with a slash stands for a path in the test's folder; OUT for an output that must not appear.
@@ -247,6 +294,13 @@ describe('bad input', () => {
     ['a context beyond reason', 'run /nano.gguf -p x -c 999999999999', 2, /context/],
     ['a bad template', 'run /nano.gguf -p x --chat-template-file /bad.jinja', 4, /chat template/],
     ['too short a text', 'evaluate perplexity /nano.gguf -f /short.txt', 2, /at least 512 tokens/],
+    ['no chats', 'calibrate /nano.gguf -f /bad.jsonl -o OUT', 4, /bad\.jsonl' line 1: expected a chat/],
+    [
+      'a matrix that is none',
+      'calibrate /nano.gguf -f /short.txt --in-file /text.gguf -o OUT',
+      4,
+      /text\.gguf/,
+    ],
     ['the input as output', 'merge /nano.gguf /nano.gguf', 2, /is the input itself/],
   ])('%s: one line and the right exit code', async (_, command, code, message) => {
     const args = command
