@@ -161,15 +161,6 @@ describe('the engine', () => {
     await model.close();
   });
 
-  it('refuses a context that memory cannot hold, naming one that fits', async () => {
-    const error = await Llama4Runtime.load(source, { contextSize: 10_485_760, cacheType: 'f32' }).then(
-      () => undefined,
-      (e) => e,
-    );
-    // 10M positions of one full layer are 5 GiB in f32; whether they fit depends on the machine.
-    if (error) expect(error).toMatchObject({ kind: 'resources', code: 'not-enough-memory' });
-  });
-
   it('refuses to work after it was closed', async () => {
     const model = await loadFromSource(source, { threads: 1 });
     await model.close();

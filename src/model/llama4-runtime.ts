@@ -19,6 +19,7 @@ import {
 } from './layout.js';
 import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
+import { checkMemory } from './memory-check.js';
 import type { Outputs } from './token-model.js';
 
 const require = createRequire(import.meta.url);
@@ -109,7 +110,7 @@ export class Llama4Runtime implements CollectingModel {
       arenaLimit: options.arenaLimit,
       collect: options.collect,
     });
-    checkMemory(plan, config, contextSize);
+    checkMemory(plan, contextSize, freemem());
 
     const module = await compileKernels(options.simd);
     const memories = plan.arenas.arenaBytes.map((bytes) => {
@@ -362,29 +363,4 @@ function checkCount(what: string, value: number, largest: number): number {
     );
   }
   return value;
-}
-
-function checkMemory(plan: ModelPlan, config: Llama4Config, contextSize: number): void {
-  const needed = plan.arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
-  const free = freemem();
-  if (needed <= free) return;
-  const gib = (bytes: number) => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
-  let advice = 'a smaller quantization is needed';
-  const room = free - (needed - plan.bytes.cache);
-  if (room > 0) {
-    const perPosition =
-      plan.bytes.cache /
-      config.ropeLayers.reduce((sum, _, i) => sum + cacheCapacity(config, i, contextSize), 0);
-    let fits = contextSize;
-    const cacheAt = (size: number) =>
-      perPosition * config.ropeLayers.reduce((sum, _, i) => sum + cacheCapacity(config, i, size), 0);
-    while (fits > 1 && cacheAt(fits) > room) fits = Math.floor(fits * 0.9);
-    advice = `a context of ${fits} would fit`;
-  }
-  throw new CriaError(
-    'resources',
-    'not-enough-memory',
-    `the model needs ${gib(needed)} (weights ${gib(plan.bytes.weights)}, cache for ${contextSize} positions ` +
-      `${gib(plan.bytes.cache)}) but ${gib(free)} of memory are free: ${advice}`,
-  );
 }
