@@ -9,14 +9,7 @@ import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
-import {
-  type CacheType,
-  cacheCapacity,
-  type ModelLayout,
-  type ModelPlan,
-  type Placement,
-  planModel,
-} from './layout.js';
+import { type CacheType, type ModelLayout, type ModelPlan, type Placement, planModel } from './layout.js';
 import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
 import { checkMemory } from './memory-check.js';
