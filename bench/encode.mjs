@@ -1,46 +1,80 @@
-// Speed of the block encoders on one thread: one JSON line per type, with an importance matrix, the searches in
-// TypeScript and compiled. Rates count processor time, so that other work on the machine disturbs them less.
-// Run after `npm run build`: node bench/encode.mjs [type ...]
+// Speed of the block encoders on one thread, with an importance matrix, and their error beside ggml's: one JSON line
+// per type. `errorRatio` is the geometric mean over the sample rows of the importance-weighted squared error divided by
+// that of ggml's encoder, `worstRow` its largest. Rates count processor time, so that other work on the machine disturbs
+// them less. Run after `npm run build`: node bench/encode.mjs [type ...]
 import { readFile } from 'node:fs/promises';
 import { parseGgmlType, rowBytes } from '../dist/formats/ggml-types.js';
-import { compiledSearches } from '../dist/quant/encode/compiled.js';
-import { ENCODERS, searchingEncoders } from '../dist/quant/encode/index.js';
+import { ENCODERS } from '../dist/quant/encode/index.js';
+import { blockFormat } from '../dist/quant/index.js';
 
-const ROWS = 8;
-const COLUMNS = 1024;
 const SECONDS = 0.5;
+/** llama.cpp v0.5.0, one core of the same class of machine: million weights per second. */
+const GGML_SPEED = {
+  Q2_K: 5.2,
+  Q4_K: 6.3,
+  Q6_K: 24,
+  IQ1_S: 0.9,
+  IQ1_M: 5.8,
+  IQ2_XXS: 0.7,
+  IQ3_XXS: 0.6,
+  IQ4_XS: 4.1,
+};
 
 const data = new URL('../test/data/ggml/', import.meta.url);
 const floatsOf = async (name) =>
   new Float32Array(Uint8Array.from(await readFile(new URL(name, data))).buffer);
+const manifest = JSON.parse(await readFile(new URL('manifest.json', data), 'utf8'));
+const { rows, cols: columns } = manifest;
 const source = await floatsOf('input.f32');
 const importance = await floatsOf('imatrix.f32');
-const wasm = await WebAssembly.compile(await readFile(new URL('../dist/encoders.wasm', import.meta.url)));
-const compiled = searchingEncoders(compiledSearches(wasm));
 
-const arguments_ = process.argv.slice(2);
-const types = arguments_.length > 0 ? arguments_.map(parseGgmlType) : Object.keys(ENCODERS);
+const chosen = process.argv.slice(2);
+const types = chosen.length > 0 ? chosen.map(parseGgmlType) : Object.keys(ENCODERS);
 for (const type of types) {
+  const encoded = new Uint8Array(rows * rowBytes(type, columns));
+  ENCODERS[type](source, encoded, columns, importance);
+  const ratios = await errorRatios(type, encoded);
   console.log(
     JSON.stringify({
       type,
-      referenceMillionWeightsPerSecond: measure(type, ENCODERS[type]),
-      compiledMillionWeightsPerSecond: compiled[type] && measure(type, compiled[type]),
+      millionWeightsPerSecond: measure(ENCODERS[type], encoded),
+      ggml: GGML_SPEED[type],
+      errorRatio: ratios && rounded(Math.exp(ratios.reduce((sum, r) => sum + Math.log(r), 0) / rows)),
+      worstRow: ratios && rounded(Math.max(...ratios)),
     }),
   );
 }
 
-function measure(type, encode) {
-  const target = new Uint8Array(ROWS * rowBytes(type, COLUMNS));
-  encode(source, target, COLUMNS, importance);
+function measure(encode, target) {
   const begin = process.cpuUsage();
   let weights = 0;
   let microseconds = 0;
   while (microseconds < SECONDS * 1e6) {
-    encode(source, target, COLUMNS, importance);
+    encode(source, target, columns, importance);
     weights += source.length;
     const { user, system } = process.cpuUsage(begin);
     microseconds = user + system;
   }
-  return Number((weights / microseconds).toPrecision(3));
+  return rounded(weights / microseconds);
+}
+
+async function errorRatios(type, encoded) {
+  const sample = manifest.types.find((entry) => entry.imatrix && parseGgmlType(entry.type) === type);
+  if (!sample) return undefined;
+  const decoded = new Float32Array(source.length);
+  blockFormat(type).decode(encoded, decoded);
+  const theirs = rowErrors(await floatsOf(sample.dequantized));
+  return rowErrors(decoded).map((error, row) => error / theirs[row]);
+}
+
+function rowErrors(decoded) {
+  const errors = new Array(rows).fill(0);
+  for (let i = 0; i < decoded.length; i++) {
+    errors[Math.floor(i / columns)] += importance[i % columns] * (decoded[i] - source[i]) ** 2;
+  }
+  return errors;
+}
+
+function rounded(value) {
+  return Number(value.toPrecision(3));
 }

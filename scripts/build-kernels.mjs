@@ -1,5 +1,5 @@
 // Compiles the kernels of assembly/ twice, with relaxed SIMD and with plain SIMD128 for engines that lack it, and
-// the searches of the block encoders once.
+// the block encoders once.
 import { mkdir } from 'node:fs/promises';
 import asc from 'assemblyscript/asc';
 

@@ -1,8 +1,10 @@
-// Searches of the block encoders. Each is the algorithm of the TypeScript file of the same name in src/quant/encode,
-// where it is described, with the same operations in the same order, so that both write the same bytes.
-export { searchSuperAffine } from './super-affine';
-export { searchSuperScale } from './super-scale';
-export { defineLattice, defineWordSearch, searchWords } from './words';
+// Encoders of single blocks; see src/quant/encode/compiled.ts.
+export {
+  encodeIQ1_M, encodeIQ1_S, encodeIQ2_S, encodeIQ2_XS, encodeIQ2_XXS, encodeIQ3_S, encodeIQ3_XXS, setGridIQ1_M,
+  setGridIQ1_S, setGridIQ2_S, setGridIQ2_XS, setGridIQ2_XXS, setGridIQ3_S, setGridIQ3_XXS,
+} from './iq';
+export { encodeQ2_K, encodeQ4_1, encodeQ4_K, encodeQ5_1, encodeQ5_K } from './affine-formats';
+export { encodeIQ4_NL, encodeIQ4_XS, encodeQ3_K, encodeQ4_0, encodeQ5_0, encodeQ6_K } from './scale-formats';
 
 /** Reserves memory for good; the address is divisible by 16. */
 export function allocate(bytes: usize): usize {

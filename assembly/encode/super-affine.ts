@@ -1,134 +1,42 @@
-// Super-blocks with scales and offsets: see src/quant/encode/super-affine.ts and affine-fit.ts.
-import { affineError, AffineSums, inverseOf, nearestCode, sumCodes, sumWeights } from './codes';
-import { halfToFloat, scaleToHalf } from './half-float';
-import { double } from './hull';
+// Super-blocks of 256 weights ≈ d · scale · code − dmin · offset, with a scale and an offset per sub-block.
+import { affineError, AffineSums, fitAffine, lineOffset, lineScale, newSums, sumCodes, sumWeights } from './affine-fit';
+import { float, halfOf, inverseOf, scaleOf, setFloat } from './block';
 
-const KEPT_FITS = 3;
-const MAX_REFINEMENTS = 6;
-const KEPT_STARTS = 2;
-const MAX_ROUNDS = 8;
-const MAX_STARTS = 16;
+const MAX_ROUNDS = 6;
 
-function newSums(): AffineSums {
-  return changetype<AffineSums>(heap.alloc(offsetof<AffineSums>()));
+@unmanaged
+export class AffineShape {
+  /** Bytes of the weights of a sub-block as floats. */
+  subBytes: usize;
+  /** Largest code of a weight, and of a scale or an offset. */
+  last: f32;
+  lastScale: f32;
+  /** How far from its rounded value a scale code is tried. */
+  spread: f32;
+  /** For the fits of sub-blocks: ranges tried, the narrowest of them, and how many starts are refined. */
+  steps: i32;
+  narrowest: f32;
+  keptFits: i32;
+  /** How many values of d and dmin are tried, the largest scale having the last code or one `stride`, `2 · stride`, … lower. */
+  starts: i32;
+  stride: f32;
 }
 
-const fitSums = newSums();
-const trial = newSums();
-const sums = heap.alloc(16 * offsetof<AffineSums>());
-const fitScales = memory.data(128, 16);
-const fitOffsets = memory.data(128, 16);
+const trial = changetype<AffineSums>(newSums(1));
+const sums = newSums(16);
+const fitScales = memory.data(64, 16);
+const fitOffsets = memory.data(64, 16);
 const scales = memory.data(16, 16);
 const offsets = memory.data(16, 16);
-let lineScale: f64 = 0;
-let lineOffset: f64 = 0;
+let stepScale: f32 = 0;
+let stepOffset: f32 = 0;
 
-// Kept starts, sorted by error: error, scale, offset.
-const keptErrors = memory.data(128, 16);
-const keptScales = memory.data(128, 16);
-const keptOffsets = memory.data(128, 16);
-
-let values: usize = 0;
-let weights: usize = 0;
-let sub: i32 = 0;
-let last: f64 = 0;
-let lastScale: f64 = 0;
-let spread: f64 = 0;
-
-let bestError: f64 = 0;
-let bestD: u32 = 0;
-let bestDmin: u32 = 0;
-let bestCodes: usize = 0;
-
-// @ts-ignore: decorator
-@inline
-function set(array: usize, at: i32, value: f64): void {
-  store<f64>(array + (<usize>at << 3), value);
-}
-
-/** Inserts a start after those with no higher error; the last of `count` falls out. */
-function keep(count: i32, error: f64, scale: f64, offset: f64): void {
-  let at = count;
-  while (at > 0 && error < double(keptErrors, at - 1)) at--;
-  if (at == count) return;
-  for (let n = count - 1; n > at; n--) {
-    set(keptErrors, n, double(keptErrors, n - 1));
-    set(keptScales, n, double(keptScales, n - 1));
-    set(keptOffsets, n, double(keptOffsets, n - 1));
-  }
-  set(keptErrors, at, error);
-  set(keptScales, at, scale);
-  set(keptOffsets, at, offset);
-}
-
-function clearKept(count: i32): void {
-  for (let n = 0; n < count; n++) set(keptErrors, n, Infinity);
-}
-
-/** New codes for the line, then the least-squares line, whose offset is not negative, for these codes. */
-function improve(x: usize, w: usize): f64 {
-  sumCodes(x, w, sub, lineScale, lineOffset, last, fitSums);
-  const s = fitSums;
-  const determinant = s.w * s.qq - s.q * s.q;
-  if (determinant > 1e-12 * s.w * s.qq) {
-    const offset = (s.q * s.xq - s.x * s.qq) / determinant;
-    if (offset >= 0) {
-      lineScale = (s.w * s.xq - s.x * s.q) / determinant;
-      lineOffset = offset;
-    } else {
-      lineOffset = 0;
-      lineScale = s.xq / s.qq;
-    }
-  } else {
-    lineOffset = max<f64>(0, (lineScale * s.q - s.x) / s.w);
-  }
-  return affineError(s, lineScale, lineOffset);
-}
-
-function fitAffine(j: i32, steps: i32): void {
-  const from = <usize>(j * sub) << 3;
-  const x = values + from;
-  const w = weights + from;
-  let smallest: f64 = 0;
-  let largest = -Infinity;
-  for (let i = 0; i < sub; i++) {
-    smallest = min(smallest, double(x, i));
-    largest = max(largest, double(x, i));
-  }
-  set(fitOffsets, j, -smallest);
-  set(fitScales, j, 0);
-  if (!(largest > smallest)) return;
-  sumWeights(x, w, sub, fitSums);
-  clearKept(KEPT_FITS);
-  const range = largest - smallest;
-  for (let step = 0; step < steps; step++) {
-    const width = range * (1.08 - (0.5 * <f64>step) / <f64>steps);
-    for (let side = 0; side < 3; side++) {
-      const low = side == 0 ? largest - width : side == 1 ? smallest : smallest + (range - width) / 2;
-      lineScale = width / last;
-      lineOffset = max<f64>(0, -low);
-      const error = improve(x, w);
-      keep(KEPT_FITS, error, lineScale, lineOffset);
-    }
-  }
-  let least = Infinity;
-  for (let n = 0; n < KEPT_FITS; n++) {
-    lineScale = double(keptScales, n);
-    lineOffset = double(keptOffsets, n);
-    let error = double(keptErrors, n);
-    for (let refinement = 0; ; refinement++) {
-      if (error < least) {
-        least = error;
-        set(fitScales, j, lineScale);
-        set(fitOffsets, j, lineOffset);
-      }
-      if (refinement == MAX_REFINEMENTS || !(lineScale > 0)) break;
-      const next = improve(x, w);
-      if (!(next < error)) break;
-      error = next;
-    }
-  }
-}
+let bestError: f32 = 0;
+export let bestD: u32 = 0;
+export let bestDmin: u32 = 0;
+/** u8[16] each: the chosen codes of the sub-blocks. */
+export const bestScales = memory.data(16, 16);
+export const bestOffsets = memory.data(16, 16);
 
 // @ts-ignore: decorator
 @inline
@@ -136,25 +44,33 @@ function sumsOf(j: i32): AffineSums {
   return changetype<AffineSums>(sums + <usize>j * offsetof<AffineSums>());
 }
 
-function choose(step: f64, offsetStep: f64): f64 {
+// @ts-ignore: decorator
+@inline
+function nearestCode(value: f32, inverse: f32, last: f32): f32 {
+  return min(max(nearest<f32>(value * inverse), 0), last);
+}
+
+/** Picks the codes of every sub-block for d and dmin; returns the error. */
+function choose(shape: AffineShape, step: f32, offsetStep: f32): f32 {
   const inverse = inverseOf(step);
   const offsetInverse = inverseOf(offsetStep);
-  const subs = 256 / sub;
-  let total: f64 = 0;
+  const bytes = shape.subBytes;
+  const subs = <i32>(<usize>1024 / bytes);
+  let total: f32 = 0;
   for (let j = 0; j < subs; j++) {
-    const from = <usize>(j * sub) << 3;
+    const from = <usize>j * bytes;
     const chosen = sumsOf(j);
     trial.w = chosen.w;
     trial.x = chosen.x;
     trial.xx = chosen.xx;
-    let least = Infinity;
-    const middle = nearestCode(double(fitScales, j), inverse, 0, lastScale);
-    const fitOffset = nearestCode(double(fitOffsets, j), offsetInverse, 0, lastScale);
-    const highest = min(lastScale, middle + spread);
-    for (let scale = max<f64>(0, middle - spread); scale <= highest; scale += 1) {
+    let least: f32 = Infinity;
+    const middle = nearestCode(float(fitScales, j), inverse, shape.lastScale);
+    const fitOffset = nearestCode(float(fitOffsets, j), offsetInverse, shape.lastScale);
+    const highest = min(shape.lastScale, middle + shape.spread);
+    for (let scale = max<f32>(0, middle - shape.spread); scale <= highest; scale += 1) {
       let offset = fitOffset;
       for (let attempt = 0; attempt < 2; attempt++) {
-        sumCodes(values + from, weights + from, sub, step * scale, offsetStep * offset, last, trial);
+        sumCodes(from, bytes, step * scale, offsetStep * offset, shape.last, trial);
         const error = affineError(trial, step * scale, offsetStep * offset);
         if (error < least) {
           least = error;
@@ -164,7 +80,8 @@ function choose(step: f64, offsetStep: f64): f64 {
           store<u8>(scales + <usize>j, <u8>scale);
           store<u8>(offsets + <usize>j, <u8>offset);
         }
-        const better = nearestCode((step * scale * trial.q - trial.x) / trial.w, offsetInverse, 0, lastScale);
+        // With this scale and these codes, the best offset is this one.
+        const better = nearestCode((step * scale * trial.q - trial.x) / trial.w, offsetInverse, shape.lastScale);
         if (better == offset) break;
         offset = better;
       }
@@ -174,18 +91,17 @@ function choose(step: f64, offsetStep: f64): f64 {
   return total;
 }
 
-/** Least-squares steps for the chosen codes, to `lineScale` and `lineOffset`. */
-function refit(): void {
-  const subs = 256 / sub;
-  let scaleScale: f64 = 0;
-  let scaleOffset: f64 = 0;
-  let offsetOffset: f64 = 0;
-  let valueScale: f64 = 0;
-  let valueOffset: f64 = 0;
+/** Least-squares d and dmin for the chosen codes, to `stepScale` and `stepOffset`. */
+function refit(subs: i32): void {
+  let scaleScale: f32 = 0;
+  let scaleOffset: f32 = 0;
+  let offsetOffset: f32 = 0;
+  let valueScale: f32 = 0;
+  let valueOffset: f32 = 0;
   for (let j = 0; j < subs; j++) {
     const s = sumsOf(j);
-    const scale = <f64>load<u8>(scales + <usize>j);
-    const offset = <f64>load<u8>(offsets + <usize>j);
+    const scale = <f32>load<u8>(scales + <usize>j);
+    const offset = <f32>load<u8>(offsets + <usize>j);
     scaleScale += scale * scale * s.qq;
     scaleOffset += scale * offset * s.q;
     offsetOffset += offset * offset * s.w;
@@ -193,81 +109,60 @@ function refit(): void {
     valueOffset += offset * s.x;
   }
   const determinant = scaleScale * offsetOffset - scaleOffset * scaleOffset;
-  if (determinant > 1e-12 * scaleScale * offsetOffset) {
-    lineScale = (valueScale * offsetOffset - valueOffset * scaleOffset) / determinant;
-    lineOffset = (scaleOffset * valueScale - scaleScale * valueOffset) / determinant;
+  if (determinant > 1e-6 * scaleScale * offsetOffset) {
+    stepScale = (valueScale * offsetOffset - valueOffset * scaleOffset) / determinant;
+    stepOffset = (scaleOffset * valueScale - scaleScale * valueOffset) / determinant;
   } else {
-    lineScale = scaleScale > 0 ? valueScale / scaleScale : 0;
-    lineOffset = offsetOffset > 0 ? -valueOffset / offsetOffset : 0;
+    stepScale = scaleScale > 0 ? valueScale / scaleScale : 0;
+    stepOffset = offsetOffset > 0 ? -valueOffset / offsetOffset : 0;
   }
 }
 
-function tryValue(scale: f64, offset: f64): f64 {
-  const d = scaleToHalf(scale);
-  const dmin = scaleToHalf(offset);
-  const error = choose(halfToFloat(d), halfToFloat(dmin));
+function tryValue(shape: AffineShape, scale: f32, offset: f32): f32 {
+  const d = halfOf(scale);
+  const dmin = halfOf(offset);
+  const error = choose(shape, scaleOf(d), scaleOf(dmin));
   if (error < bestError) {
     bestError = error;
     bestD = d;
     bestDmin = dmin;
-    v128.store(bestCodes, v128.load(scales));
-    v128.store(bestCodes, v128.load(offsets), 16);
+    v128.store(bestScales, v128.load(scales));
+    v128.store(bestOffsets, v128.load(offsets));
   }
   return error;
 }
 
-/**
- * Searches one super-block.
- * @param x f64[256]
- * @param w f64[256]
- * @param starts f64[startCount], at most 16
- * @param codes u8[16] scale codes, u8[16] offset codes, u8[256] codes of the weights
- * @returns bits of d, and of dmin from bit 16 on
- */
-export function searchSuperAffine(
-  x: usize, w: usize, subSize: i32, lastCode: i32, lastScaleCode: i32, scaleSpread: i32, starts: usize,
-  startCount: i32, steps: i32, codes: usize,
-): u32 {
-  values = x;
-  weights = w;
-  sub = subSize;
-  last = <f64>lastCode;
-  lastScale = <f64>lastScaleCode;
-  spread = <f64>scaleSpread;
-  bestCodes = codes;
-  bestError = Infinity;
-  const subs = 256 / sub;
-  let largestScale: f64 = 0;
-  let largestOffset: f64 = 0;
+/** Searches the super-block in `values` and `weights`, to `bestD`, `bestDmin`, `bestScales` and `bestOffsets`. */
+export function searchSuperAffine(shape: AffineShape): void {
+  const bytes = shape.subBytes;
+  const subs = <i32>(<usize>1024 / bytes);
+  let largestScale: f32 = 0;
+  let largestOffset: f32 = 0;
   for (let j = 0; j < subs; j++) {
-    fitAffine(j, steps);
-    const from = <usize>(j * sub) << 3;
-    sumWeights(x + from, w + from, sub, sumsOf(j));
-    largestScale = max(largestScale, double(fitScales, j));
-    largestOffset = max(largestOffset, double(fitOffsets, j));
+    const from = <usize>j * bytes;
+    fitAffine(from, bytes, shape.last, 0, shape.steps, shape.narrowest, shape.keptFits);
+    sumWeights(from, bytes, sumsOf(j));
+    setFloat(fitScales, j, lineScale);
+    setFloat(fitOffsets, j, lineOffset);
+    largestScale = max(largestScale, lineScale);
+    largestOffset = max(largestOffset, lineOffset);
   }
-  clearKept(MAX_STARTS);
-  for (let n = 0; n < startCount; n++) {
-    const scale = largestScale / double(starts, n);
-    const offset = largestOffset / double(starts, n);
-    keep(MAX_STARTS, tryValue(scale, offset), scale, offset);
-  }
-  for (let n = 0; n < min(KEPT_STARTS, startCount); n++) {
-    let previous = tryValue(double(keptScales, n), double(keptOffsets, n));
-    for (let round = 0; round < MAX_ROUNDS; round++) {
-      refit();
-      const next = tryValue(lineScale, lineOffset);
-      if (!(next < previous)) break;
-      previous = next;
+  bestError = Infinity;
+  let leastStart: f32 = Infinity;
+  let start: f32 = 0;
+  for (let n = 0; n < shape.starts; n++) {
+    const code = shape.lastScale - shape.stride * <f32>n;
+    const error = tryValue(shape, largestScale / code, largestOffset / code);
+    if (error < leastStart) {
+      leastStart = error;
+      start = code;
     }
   }
-  const step = halfToFloat(bestD);
-  const offsetStep = halfToFloat(bestDmin);
-  for (let i = 0; i < 256; i++) {
-    const j = <usize>(i / sub);
-    const inverse = inverseOf(step * <f64>load<u8>(codes + j));
-    const offset = offsetStep * <f64>load<u8>(codes + 16 + j);
-    store<u8>(codes + 32 + <usize>i, <u8>nearestCode(double(x, i) + offset, inverse, 0, last));
+  let previous = shape.starts == 1 ? leastStart : tryValue(shape, largestScale / start, largestOffset / start);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    refit(subs);
+    const next = tryValue(shape, stepScale, stepOffset);
+    if (!(next < previous)) break;
+    previous = next;
   }
-  return bestD | (bestDmin << 16);
 }

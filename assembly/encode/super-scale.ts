@@ -1,79 +1,64 @@
-// Super-blocks with scales only: see src/quant/encode/super-scale.ts and scale-fit.ts.
-import { inverseOf, measureScale, momentP, momentQ, nearestCode } from './codes';
-import { halfToFloat, scaleToHalf } from './half-float';
-import { double } from './hull';
+// Super-blocks of 256 weights ≈ d · scale · level, with a scale per sub-block.
+import { float, halfOf, inverseOf, scaleOf, setFloat } from './block';
+import { fitScale, fittedGain, fittedScale, Levels, measure, momentP, momentQ, norm } from './scale-levels';
 
-const SUB = 16;
-const SUB_BYTES: usize = 128;
-const MAX_REFINEMENTS = 8;
-const KEPT_STARTS = 3;
-const MAX_ROUNDS = 8;
+const MAX_ROUNDS = 6;
+const MAX_STARTS = 16;
 
-/** f64[2][16]: the fit of either sign of every sub-block. */
-const fits = memory.data(256, 16);
-const p = memory.data(128, 16);
-const q = memory.data(128, 16);
+@unmanaged
+export class ScaleShape {
+  levels: Levels;
+  /** Bytes of the weights of a sub-block as floats. */
+  subBytes: usize;
+  lowestScale: f32;
+  highestScale: f32;
+  /** The largest weight of a sub-block is tried at from `nearest` to `farthest` times the largest level. */
+  nearest: f32;
+  farthest: f32;
+  steps: i32;
+  /** 2 to fit scales of either sign, 1 for positive ones only. */
+  signs: i32;
+  /** How many scale codes at and below the ends of their range the largest scale is tried at, and how many of these are refined. */
+  starts: i32;
+  kept: i32;
+}
+
+/** f32[2][16]: the fits of every sub-block, of either sign. */
+const fits = memory.data(128, 16);
+/** u8[16]: how many fits of a sub-block are worth a look. */
+const fitCounts = memory.data(16, 16);
 const scales = memory.data(16, 16);
-const startValues = memory.data(128, 16);
-const startCosts = memory.data(128, 16);
+const p = memory.data(64, 16);
+const q = memory.data(64, 16);
+const startValues = memory.data(64, 16);
+const startCosts = memory.data(64, 16);
 
-let values: usize = 0;
-let weights: usize = 0;
-let low: f64 = 0;
-let high: f64 = 0;
-let lowestScale: f64 = 0;
-let highestScale: f64 = 0;
-
-let bestCost: f64 = 0;
+let bestCost: f32 = 0;
 let bestD: u32 = 0;
-let bestScales: usize = 0;
+/** i8[16]: the chosen scale codes. */
+export const bestScales = memory.data(16, 16);
 
-let fitScale: f64 = 0;
-let fitP: f64 = 0;
-let fitGain: f64 = 0;
+/** How many times the error of its better fit the other may have. */
+const WORTH: f32 = 1.15;
 
-function tryFit(from: usize, scale: f64): bool {
-  measureScale(values + from, weights + from, SUB, scale, low, high);
-  const gain: f64 = momentQ > 0 ? (momentP * momentP) / momentQ : 0;
-  if (!(gain > fitGain)) return false;
-  fitGain = gain;
-  fitP = momentP;
-  fitScale = momentP / momentQ;
-  return true;
-}
-
-/** The best scale of one sign, to `fitScale`, with its P in `fitP`. */
-function fit(from: usize, sign: f64, steps: i32): void {
-  let largest: f64 = 0;
-  for (let i = 0; i < SUB; i++) largest = max(largest, abs(double(values + from, i)));
-  fitScale = 0;
-  fitP = 0;
-  fitGain = 0;
-  const reach = max(-low, high);
-  for (let step = 0; step < steps; step++) {
-    tryFit(from, (sign * largest) / (reach * (0.75 + (0.75 * <f64>step) / <f64>steps)));
-  }
-  let refinements = 0;
-  while (refinements < MAX_REFINEMENTS && tryFit(from, fitScale)) refinements++;
-}
-
-function choose(d: f64): f64 {
+/** Picks the scale code of every sub-block: next to one of its own fits, with the least error. */
+function choose(shape: ScaleShape, d: f32): f32 {
   const inverse = inverseOf(d);
-  let total: f64 = 0;
-  for (let j: usize = 0; j < 16; j++) {
-    const from = j * SUB_BYTES;
-    let least = Infinity;
-    for (let side: usize = 0; side < 2; side++) {
-      const middle = nearestCode(load<f64>(fits + (side << 7) + (j << 3)), inverse, lowestScale, highestScale);
-      const highest = min(highestScale, middle + 1);
-      for (let scale = max(lowestScale, middle - 1); scale <= highest; scale += 1) {
-        measureScale(values + from, weights + from, SUB, d * scale, low, high);
+  const subs = <i32>(<usize>1024 / shape.subBytes);
+  let total: f32 = 0;
+  for (let j = 0; j < subs; j++) {
+    let least: f32 = Infinity;
+    for (let side = 0; side < <i32>load<u8>(fitCounts + <usize>j); side++) {
+      const middle = nearest<f32>(float(fits, 16 * side + j) * inverse);
+      const highest = min(shape.highestScale, middle + 1);
+      for (let scale = max(shape.lowestScale, middle - 1); scale <= highest; scale += 1) {
+        measure(shape.levels, <usize>j * shape.subBytes, shape.subBytes, d * scale);
         const cost = d * scale * (d * scale * momentQ - 2 * momentP);
         if (cost < least) {
           least = cost;
-          store<i8>(scales + j, <i8>scale);
-          store<f64>(p + (j << 3), momentP);
-          store<f64>(q + (j << 3), momentQ);
+          store<i8>(scales + <usize>j, <i8>scale);
+          setFloat(p, j, momentP);
+          setFloat(q, j, momentQ);
         }
       }
     }
@@ -82,20 +67,21 @@ function choose(d: f64): f64 {
   return total;
 }
 
-function refit(): f64 {
-  let numerator: f64 = 0;
-  let denominator: f64 = 0;
-  for (let j = 0; j < 16; j++) {
-    const scale = <f64>load<i8>(scales + <usize>j);
-    numerator += scale * double(p, j);
-    denominator += scale * scale * double(q, j);
+/** Least-squares d for the chosen codes. */
+function refit(subs: i32): f32 {
+  let numerator: f32 = 0;
+  let denominator: f32 = 0;
+  for (let j = 0; j < subs; j++) {
+    const scale = <f32>load<i8>(scales + <usize>j);
+    numerator += scale * float(p, j);
+    denominator += scale * scale * float(q, j);
   }
   return denominator > 0 ? numerator / denominator : 0;
 }
 
-function tryValue(d: f64): f64 {
-  const half = scaleToHalf(d);
-  const cost = choose(halfToFloat(half));
+function tryValue(shape: ScaleShape, d: f32): f32 {
+  const half = halfOf(d);
+  const cost = choose(shape, scaleOf(half));
   if (cost < bestCost) {
     bestCost = cost;
     bestD = half;
@@ -104,48 +90,39 @@ function tryValue(d: f64): f64 {
   return cost;
 }
 
-/**
- * Searches one super-block with codes `lowCode`..`highCode` in sub-blocks of 16.
- * @param x f64[256]
- * @param w f64[256]
- * @param starts f64[startCount], at most 16
- * @param codes i8[16]: scale codes
- * @returns bits of d
- */
-export function searchSuperScale(
-  x: usize, w: usize, lowCode: i32, highCode: i32, lowestCode: i32, highestCode: i32, starts: usize, startCount: i32,
-  steps: i32, codes: usize,
-): u32 {
-  values = x;
-  weights = w;
-  low = <f64>lowCode;
-  high = <f64>highCode;
-  lowestScale = <f64>lowestCode;
-  highestScale = <f64>highestCode;
-  bestScales = codes;
-  bestCost = Infinity;
-  let largest: f64 = 0;
-  for (let j: usize = 0; j < 16; j++) {
-    let bestGain: f64 = -1;
-    let bestFit: f64 = 0;
-    for (let side: usize = 0; side < 2; side++) {
-      fit(j * SUB_BYTES, 1 - 2 * <f64>side, steps);
-      store<f64>(fits + (side << 7) + (j << 3), fitScale);
-      if (fitScale * fitP > bestGain) {
-        bestGain = fitScale * fitP;
-        bestFit = fitScale;
-      }
+/** Searches the super-block in `values` and `weights`; fills `bestScales`, returns bits of d. */
+export function searchSuperScale(shape: ScaleShape): u32 {
+  const subs = <i32>(<usize>1024 / shape.subBytes);
+  const reach = max(-shape.levels.low, shape.levels.high);
+  let largest: f32 = 0;
+  for (let j = 0; j < subs; j++) {
+    const from = <usize>j * shape.subBytes;
+    fitScale(shape.levels, from, shape.subBytes, reach, shape.nearest, shape.farthest, shape.steps);
+    let scale = fittedScale;
+    let count: u8 = 1;
+    if (shape.signs == 2) {
+      const gain = fittedGain;
+      fitScale(shape.levels, from, shape.subBytes, -reach, shape.nearest, shape.farthest, shape.steps);
+      setFloat(fits, 16 + j, fittedGain > gain ? scale : fittedScale);
+      const all = norm(from, shape.subBytes);
+      const better = min(all - gain, all - fittedGain);
+      if (max(all - gain, all - fittedGain) < WORTH * better) count = 2;
+      if (fittedGain > gain) scale = fittedScale;
     }
-    if (abs(bestFit) > abs(largest)) largest = bestFit;
+    setFloat(fits, j, scale);
+    store<u8>(fitCounts + <usize>j, count);
+    if (abs(scale) > abs(largest)) largest = scale;
   }
-  for (let n = 0; n < startCount; n++) {
-    const value = largest / double(starts, n);
-    insertStart(n, value, tryValue(value));
+  bestCost = Infinity;
+  for (let n = 0; n < shape.starts; n++) {
+    const code = n & 1 ? shape.highestScale + 1 - <f32>n : shape.lowestScale + <f32>n;
+    const value = largest / code;
+    insertStart(n, value, tryValue(shape, value));
   }
-  for (let n = 0; n < min(KEPT_STARTS, startCount); n++) {
-    let previous = tryValue(double(startValues, n));
+  for (let n = 0; n < shape.kept; n++) {
+    let previous = tryValue(shape, float(startValues, n));
     for (let round = 0; round < MAX_ROUNDS; round++) {
-      const next = tryValue(refit());
+      const next = tryValue(shape, refit(subs));
       if (!(next < previous)) break;
       previous = next;
     }
@@ -154,12 +131,12 @@ export function searchSuperScale(
 }
 
 /** Keeps the starts sorted by cost, equal ones in the order in which they came. */
-function insertStart(count: i32, value: f64, cost: f64): void {
+function insertStart(count: i32, value: f32, cost: f32): void {
   let at = count;
-  for (; at > 0 && double(startCosts, at - 1) > cost; at--) {
-    store<f64>(startCosts + (<usize>at << 3), double(startCosts, at - 1));
-    store<f64>(startValues + (<usize>at << 3), double(startValues, at - 1));
+  for (; at > 0 && float(startCosts, at - 1) > cost; at--) {
+    setFloat(startCosts, at, float(startCosts, at - 1));
+    setFloat(startValues, at, float(startValues, at - 1));
   }
-  store<f64>(startCosts + (<usize>at << 3), cost);
-  store<f64>(startValues + (<usize>at << 3), value);
+  setFloat(startCosts, at, cost);
+  setFloat(startValues, at, value);
 }

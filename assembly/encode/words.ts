@@ -1,147 +1,190 @@
-// Searches for the words of super-blocks: see iq1.ts, iq2.ts and iq3.ts in src/quant/encode.
-import { addPoint, appendHull, appendSum, Chains, clearChains, newChains, newPoints, payloadAt, Points, double } from './hull';
-import { collectCandidates, Lattice, typicalScale } from './lattice';
-import { bestCodes, bestD, bestVariants, findScales } from './lattice-scales';
-import { halfToFloat } from './half-float';
+// Words and scales of super-blocks of the lattice formats.
+import { halfOf, inverseOf, scaleOf, sumLanes, values, weights } from './block';
+import { Grid, nearestOctet, nearestQuad } from './grid';
+import { addLine, bestCode, bestLine, bestScale, chooseCodes, clearLines } from './scale-codes';
 
-const NARROWEST: f64 = 0.65;
-const WIDEST: f64 = 2.5;
-const WORD_BITS = 10;
-const FLIPPED = 512;
-const CAPACITY = 64 * 2048;
+export const NOT_SHIFTED = 0;
+export const GROUP_SHIFTED = 1;
+export const WORD_SHIFTED = 2;
+const SHIFT: f32 = 0.125;
 
-const points = newPoints(4096);
-const wordChains = newChains(64, CAPACITY);
-const pairChains = newChains(4, 2048);
-const sumChain = newChains(2, 2048);
-const subChains = newChains(16, CAPACITY);
-
-/** The layout of `lattice` in memory belongs to the caller, who never frees it. */
-export function defineLattice(
-  weights: i32, levelCount: i32, halves: i32, meanSquare: f64, levels: usize, starts: usize, highOf: usize,
-  entryOf: usize,
-): usize {
-  const lattice = changetype<Lattice>(heap.alloc(offsetof<Lattice>()));
-  lattice.weights = weights;
-  lattice.levelCount = levelCount;
-  lattice.halves = halves;
-  lattice.meanSquare = meanSquare;
-  lattice.levels = levels;
-  lattice.starts = starts;
-  lattice.highOf = highOf;
-  lattice.entryOf = entryOf;
-  return changetype<usize>(lattice);
-}
-
+/** What a lattice format lets its encoder choose. */
 @unmanaged
-class WordSearch {
-  /** One lattice, or two of which every group uses one (`choice`), or two for every word. */
-  lattice: Lattice;
-  other: Lattice;
-  choice: bool;
-  /** Words of eight weights that share a scale. */
+export class WordFormat {
+  grid: Grid;
+  /** Eights of weights that share a scale. */
   octets: i32;
-  evenSigns: bool;
-  multipliers: usize;
-  multiplierCount: i32;
+  /** Whether the values of a word are shifted by ±⅛, and who chooses the sign of that. */
+  shifts: i32;
+  /** The scale code c means d · unit · (2c + 1). */
+  unit: f32;
+  lastCode: i32;
+  /** Mean square of the values of the words. */
+  meanSquare: f32;
+  /**
+   * Multiples of the typical scale of a group that words are sought at: `probeCount` from `firstProbe` on, each
+   * `probeStep` times the one before.
+   */
+  firstProbe: f32;
+  probeStep: f32;
+  probeCount: i32;
 }
 
-/** `other`: a second lattice or 0; `choice`: whether the choice between the two is that of a whole group. */
-export function defineWordSearch(
-  lattice: usize, other: usize, choice: bool, octets: i32, evenSigns: bool, multipliers: usize, multiplierCount: i32,
-): usize {
-  const search = changetype<WordSearch>(heap.alloc(offsetof<WordSearch>()));
-  search.lattice = changetype<Lattice>(lattice);
-  search.other = changetype<Lattice>(other);
-  search.choice = choice;
-  search.octets = octets;
-  search.evenSigns = evenSigns;
-  search.multipliers = multipliers;
-  search.multiplierCount = multiplierCount;
-  return changetype<usize>(search);
+/** i32[64]: chosen words. */
+export const words = memory.data(256, 16);
+/** u8[32]: 1 where a word is shifted down. */
+export const shiftedDown = memory.data(32, 16);
+
+let foundP: f32 = 0;
+let foundQ: f32 = 0;
+
+/** Finds the words of a group at a scale; their P = Σwxg and Q = Σwg² go to `foundP` and `foundQ`. */
+function searchGroup(format: WordFormat, group: i32, scale: f32, shift: f32): void {
+  const inverses = f32x4.splat(inverseOf(scale));
+  foundP = 0;
+  foundQ = 0;
+  for (let k = group * format.octets; k < (group + 1) * format.octets; k++) {
+    if (format.grid.size == 4) {
+      searchPair(format.grid, k, inverses);
+    } else {
+      searchOctet(format.grid, k, inverses, shift);
+      if (format.shifts == WORD_SHIFTED) tryShiftDown(format.grid, k, inverses, scale);
+    }
+    foundP += octetP;
+    foundQ += octetQ;
+  }
+}
+
+/** P and Q of the eight weights searched last. */
+let octetP: f32 = 0;
+let octetQ: f32 = 0;
+
+/** Eight weights as two words of four. */
+// @ts-ignore: decorator
+@inline
+function searchPair(grid: Grid, k: i32, inverses: v128): void {
+  const at = <usize>k << 5;
+  const x0 = v128.load(values + at);
+  const x1 = v128.load(values + at, 16);
+  const w0 = v128.load(weights + at);
+  const w1 = v128.load(weights + at, 16);
+  const word0 = nearestQuad(grid, f32x4.mul(x0, inverses), w0);
+  const word1 = nearestQuad(grid, f32x4.mul(x1, inverses), w1);
+  const pair = words + (<usize>k << 3);
+  store<i32>(pair, word0);
+  store<i32>(pair, word1, 4);
+  sumOctet(x0, x1, w0, w1, v128.load(grid.words + (<usize>word0 << 4)), v128.load(grid.words + (<usize>word1 << 4)));
+}
+
+/** Eight weights as a word of eight, whose values are shifted. */
+// @ts-ignore: decorator
+@inline
+function searchOctet(grid: Grid, k: i32, inverses: v128, shift: f32): void {
+  const at = <usize>k << 5;
+  const x0 = v128.load(values + at);
+  const x1 = v128.load(values + at, 16);
+  const w0 = v128.load(weights + at);
+  const w1 = v128.load(weights + at, 16);
+  const shifts = f32x4.splat(shift);
+  const shifted0 = f32x4.sub(f32x4.mul(x0, inverses), shifts);
+  const word = nearestOctet(grid, shifted0, f32x4.sub(f32x4.mul(x1, inverses), shifts), w0, w1);
+  store<i32>(words + (<usize>k << 2), word);
+  store<u8>(shiftedDown + <usize>k, u8(shift < 0));
+  const g = grid.words + (<usize>word << 5);
+  sumOctet(x0, x1, w0, w1, f32x4.add(v128.load(g), shifts), f32x4.add(v128.load(g, 16), shifts));
+}
+
+/** Keeps the word found with the shift up, unless one with the shift down is better. */
+// @ts-ignore: decorator
+@inline
+function tryShiftDown(grid: Grid, k: i32, inverses: v128, scale: f32): void {
+  const p = octetP;
+  const q = octetQ;
+  const word = load<i32>(words + (<usize>k << 2));
+  searchOctet(grid, k, inverses, -SHIFT);
+  if (scale * octetQ - 2 * octetP < scale * q - 2 * p) return;
+  octetP = p;
+  octetQ = q;
+  store<i32>(words + (<usize>k << 2), word);
+  store<u8>(shiftedDown + <usize>k, 0);
+}
+
+// @ts-ignore: decorator
+@inline
+function sumOctet(x0: v128, x1: v128, w0: v128, w1: v128, g0: v128, g1: v128): void {
+  const wg0 = f32x4.mul(w0, g0);
+  const wg1 = f32x4.mul(w1, g1);
+  octetP = sumLanes(f32x4.add(f32x4.mul(wg0, x0), f32x4.mul(wg1, x1)));
+  octetQ = sumLanes(f32x4.add(f32x4.mul(wg0, g0), f32x4.mul(wg1, g1)));
+}
+
+/** The scale at which a group has the mean square of the words' values. */
+export function typicalScale(format: WordFormat, group: i32): f32 {
+  let squares = f32x4.splat(0);
+  let total = f32x4.splat(0);
+  const bytes = <usize>format.octets << 5;
+  const from = <usize>group * bytes;
+  for (let at = from; at < from + bytes; at += 16) {
+    const x = v128.load(values + at);
+    const w = v128.load(weights + at);
+    squares = f32x4.add(squares, f32x4.mul(w, f32x4.mul(x, x)));
+    total = f32x4.add(total, w);
+  }
+  return sqrt(sumLanes(squares) / (sumLanes(total) * format.meanSquare));
+}
+
+/** u8[16]: scale codes of the groups. */
+export const codes = memory.data(16, 16);
+
+/** The probes of a group, and last the scale that suits the words of the best one, as lines from `line` on. */
+function probe(format: WordFormat, group: i32, typical: f32, shift: f32, line: i32): void {
+  let scale = typical * format.firstProbe;
+  let bestGain: f32 = 0;
+  let own: f32 = 0;
+  for (let n = 0; n < format.probeCount; n++) {
+    searchGroup(format, group, scale, shift);
+    addLine(group, line + n, foundP, foundQ);
+    if (foundP > 0 && foundP * foundP > bestGain * foundQ) {
+      bestGain = (foundP * foundP) / foundQ;
+      own = foundP / foundQ;
+    }
+    scale *= format.probeStep;
+  }
+  if (own > 0) searchGroup(format, group, own, shift);
+  addLine(group, line + format.probeCount, foundP, foundQ);
 }
 
 /**
- * Searches the words and scales of one super-block.
- * @param values f64[256]: the weights, or their magnitudes where the lattice holds magnitudes
- * @param weights f64[256]
- * @param odd u8[32]: whether the number of negative signs of eight weights is odd (used with `evenSigns`)
- * @param payloads i32[32]: payload of the word or pair of words of every eight weights
- * @param codes u8[16] scale codes, then u8[16] variants
- * @returns bits of d
+ * Searches the super-block in `values` and `weights`; fills `words`, `shiftedDown` and `codes`, returns bits of d.
+ *
+ * Words are sought at several scales of every group. What these cost at any other scale is known, so d and the scale
+ * codes follow without looking at weights; then the final words are sought at the scales chosen.
  */
-export function searchWords(
-  address: usize, values: usize, weights: usize, odd: usize, payloads: usize, codes: usize,
-): u32 {
-  const search = changetype<WordSearch>(address);
-  const octets = search.octets;
-  const variants = search.choice ? 2 : 1;
-  clearChains(wordChains);
-  clearChains(subChains);
-  for (let v = 0; v < variants; v++) {
-    const lattice = v == 0 ? search.lattice : search.other;
-    let typical: f64 = 0;
-    for (let k = 0; k < 32; k++) {
-      if (k % octets == 0) typical = typicalScale(lattice, values, weights, 8 * k, 8 * octets);
-      const flipOne = search.evenSigns && load<u8>(odd + <usize>k) != 0;
-      if (lattice.weights == 4) {
-        appendPair(lattice, values, weights, 8 * k, flipOne, typical);
-        continue;
-      }
-      points.length = 0;
-      collectCandidates(
-        lattice, values, weights, 8 * k, flipOne, 0, NARROWEST * typical, WIDEST * typical, points);
-      if (changetype<usize>(search.other) != 0 && !search.choice) {
-        collectCandidates(
-          search.other, values, weights, 8 * k, flipOne, 2048, NARROWEST * typical, WIDEST * typical, points);
-      }
-      appendHull(points, wordChains);
-    }
+export function searchWords(format: WordFormat): u32 {
+  const groups = 32 / format.octets;
+  const lines = format.probeCount + 1;
+  clearLines(groups);
+  for (let group = 0; group < groups; group++) {
+    const typical = typicalScale(format, group);
+    probe(format, group, typical, format.shifts == NOT_SHIFTED ? 0 : SHIFT, 0);
+    if (format.shifts == GROUP_SHIFTED) probe(format, group, typical, -SHIFT, lines);
   }
-  for (let k = 0; k < 32 * variants; k += octets) {
-    appendSum(wordChains, k, 1, octets, 0, subChains);
+  chooseCodes(format.unit, format.lastCode);
+  const half = halfOf(bestScale);
+  const d = scaleOf(half);
+  let numerator: f32 = 0;
+  let denominator: f32 = 0;
+  for (let group = 0; group < groups; group++) {
+    const code = bestCode(group);
+    store<u8>(codes + <usize>group, <u8>code);
+    const multiplier = format.unit * <f32>(code + code + 1);
+    const shift: f32 = format.shifts == NOT_SHIFTED ? 0 : bestLine(group) < lines ? SHIFT : -SHIFT;
+    searchGroup(format, group, d * multiplier, shift);
+    numerator += multiplier * foundP;
+    denominator += multiplier * multiplier * foundQ;
   }
-  findScales(subChains, 32 / octets, variants, search.multipliers, search.multiplierCount);
-  const d = halfToFloat(bestD);
-  for (let k = 0; k < 32; k++) {
-    const group = <usize>(k / octets);
-    const scale = d * double(search.multipliers, load<u8>(bestCodes + group));
-    const chain = 32 * <i32>load<u8>(bestVariants + group) + k;
-    store<i32>(payloads + (<usize>k << 2), payloadAt(wordChains, chain, scale));
-  }
-  v128.store(codes, v128.load(bestCodes));
-  v128.store(codes, v128.load(bestVariants), 16);
-  return bestD;
-}
-
-function appendWord(
-  lattice: Lattice, values: usize, weights: usize, from: i32, flipOne: bool, typical: f64,
-): void {
-  points.length = 0;
-  const tag = flipOne ? FLIPPED : 0;
-  collectCandidates(
-    lattice, values, weights, from, flipOne, tag, NARROWEST * typical, WIDEST * typical, points);
-  appendHull(points, pairChains);
-}
-
-function appendPair(
-  lattice: Lattice, values: usize, weights: usize, from: i32, flipOne: bool, typical: f64,
-): void {
-  clearChains(pairChains);
-  appendWord(lattice, values, weights, from, false, typical);
-  appendWord(lattice, values, weights, from + 4, false, typical);
-  if (!flipOne) {
-    appendSum(pairChains, 0, 1, 2, WORD_BITS, wordChains);
-    return;
-  }
-  appendWord(lattice, values, weights, from + 4, true, typical);
-  appendWord(lattice, values, weights, from, true, typical);
-  clearChains(sumChain);
-  appendSum(pairChains, 0, 2, 2, WORD_BITS, sumChain);
-  appendSum(pairChains, 3, -2, 2, WORD_BITS, sumChain);
-  points.length = 0;
-  for (let i = 0; i < sumChain.length; i++) {
-    addPoint(points, double(sumChain.p, i), double(sumChain.q, i), load<i32>(sumChain.payload + (<usize>i << 2)));
-  }
-  appendHull(points, wordChains);
+  if (!(denominator > 0)) return half;
+  const refitted = halfOf(numerator / denominator);
+  const e = scaleOf(refitted);
+  return e * (e * denominator - 2 * numerator) < d * (d * denominator - 2 * numerator) ? refitted : half;
 }

@@ -1,7 +1,8 @@
-// The part of the WebAssembly JavaScript API the engine uses. TypeScript declares it only together with the whole DOM,
+// The part of the WebAssembly JavaScript API that is used. TypeScript declares it only together with the whole DOM,
 // which would let browser globals type-check in Node code.
 declare namespace WebAssembly {
   class Module {
+    constructor(bytes: Uint8Array);
     private readonly brand: 'module';
   }
   class Instance {

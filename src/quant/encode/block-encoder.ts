@@ -83,7 +83,7 @@ export function checkWeights(
 }
 
 /** Importances divided by their mean, plus a small floor; all one where the mean is zero. */
-function normalizedImportance(importance: Float32Array, columns: number): Float64Array {
+export function normalizedImportance(importance: Float32Array, columns: number): Float64Array {
   if (importance.length !== columns) {
     throw new CriaError(
       'internal',

@@ -1,169 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { CriaError } from '../../base/errors.js';
-import type { Lattice } from './lattice.js';
-import type { Searches } from './searches.js';
+import { type GgmlType, ggmlType } from '../../formats/ggml-types.js';
+import { IQ1S_GRID, IQ2S_GRID, IQ2XS_GRID, IQ2XXS_GRID, IQ3S_GRID, IQ3XXS_GRID } from '../codebooks.js';
+import { checkWeights, type Encode, normalizedImportance } from './block-encoder.js';
 
-/** Exports of the compiled searches (assembly/encode). Addresses are byte offsets in `memory`. */
+const require = createRequire(import.meta.url);
+
+/** Exports of the compiled encoders (assembly/encode) beside those of the types. Addresses are byte offsets in `memory`. */
 interface Exports {
   readonly memory: WebAssembly.Memory;
   allocate(bytes: number): number;
-  defineLattice(
-    weights: number,
-    levelCount: number,
-    halves: number,
-    meanSquare: number,
-    levels: number,
-    starts: number,
-    highOf: number,
-    entryOf: number,
-  ): number;
-  defineWordSearch(
-    lattice: number,
-    other: number,
-    choice: number,
-    octets: number,
-    evenSigns: number,
-    multipliers: number,
-    multiplierCount: number,
-  ): number;
-  searchWords(
-    search: number,
-    values: number,
-    weights: number,
-    odd: number,
-    payloads: number,
-    codes: number,
-  ): number;
-  searchSuperAffine(
-    values: number,
-    weights: number,
-    sub: number,
-    last: number,
-    lastScale: number,
-    spread: number,
-    starts: number,
-    startCount: number,
-    steps: number,
-    codes: number,
-  ): number;
-  searchSuperScale(
-    values: number,
-    weights: number,
-    low: number,
-    high: number,
-    lowestScale: number,
-    highestScale: number,
-    starts: number,
-    startCount: number,
-    steps: number,
-    codes: number,
-  ): number;
 }
 
-/**
- * Searches that run in WebAssembly and choose exactly what the reference chooses. `module` is the compiled
- * assembly/encode; the instance made of it belongs to the calling thread.
- */
-export function compiledSearches(module: WebAssembly.Module): Searches {
-  const searches = new WebAssembly.Instance(module, { env: { abort: outOfMemory } })
-    .exports as unknown as Exports;
-  const { memory } = searches;
+/** Encodes one block of weights, floats of which the importances are positive: the export `encode` + type. */
+type BlockEncoder = (source: number, importances: number, target: number) => void;
+/** Takes the grid of a lattice type, i8[entries, 4 or 8], before its first block: the export `setGrid` + type. */
+type GridSetter = (entries: number) => void;
 
-  /** Copies a table into the memory for good. */
-  const place = (table: Float64Array | Int32Array | Uint16Array | Uint8Array): number => {
-    const at = searches.allocate(table.byteLength);
-    new Uint8Array(memory.buffer).set(new Uint8Array(table.buffer, table.byteOffset, table.byteLength), at);
-    return at;
+/** The grid of each compiled type that has one. */
+const GRIDS = {
+  Q4_0: undefined,
+  Q4_1: undefined,
+  Q5_0: undefined,
+  Q5_1: undefined,
+  Q2_K: undefined,
+  Q3_K: undefined,
+  Q4_K: undefined,
+  Q5_K: undefined,
+  Q6_K: undefined,
+  IQ1_S: IQ1S_GRID,
+  IQ1_M: IQ1S_GRID,
+  IQ2_XXS: IQ2XXS_GRID,
+  IQ2_XS: IQ2XS_GRID,
+  IQ2_S: IQ2S_GRID,
+  IQ3_XXS: IQ3XXS_GRID,
+  IQ3_S: IQ3S_GRID,
+  IQ4_NL: undefined,
+  IQ4_XS: undefined,
+} as const satisfies { [type in GgmlType]?: Int8Array | undefined };
+
+export type CompiledType = keyof typeof GRIDS;
+export const COMPILED_TYPES = Object.keys(GRIDS) as CompiledType[];
+
+/** Weights that pass into WebAssembly at a time: a multiple of every block size. */
+const CHUNK = 8192;
+
+/** The thread's own instance, made on first use: tables and code take megabytes, and most programs encode nothing. */
+let instance: ReturnType<typeof instantiate> | undefined;
+
+/** Encodes rows in WebAssembly; the bytes are the same on every machine. */
+export function compiledEncoder(type: CompiledType): Encode {
+  const { blockSize, typeSize } = ggmlType(type);
+  let encodeBlock: BlockEncoder | undefined;
+  return (source, target, columns, importance) => {
+    checkWeights(type, source, target, columns);
+    const importances = importance
+      ? Float32Array.from(normalizedImportance(importance, columns))
+      : new Float32Array(columns).fill(1);
+    instance ??= instantiate();
+    encodeBlock ??= instance.blockEncoder(type);
+    const { buffer, sourceAt, importancesAt, targetAt } = instance.buffers();
+    const values = new Float32Array(buffer, sourceAt, CHUNK);
+    const weights = new Float32Array(buffer, importancesAt, CHUNK);
+    const bytes = new Uint8Array(buffer, targetAt, (CHUNK / blockSize) * typeSize);
+    let written = 0;
+    for (let row = 0; row < source.length; row += columns) {
+      for (let column = 0; column < columns; column += CHUNK) {
+        const end = Math.min(column + CHUNK, columns);
+        values.set(source.subarray(row + column, row + end));
+        weights.set(importances.subarray(column, end));
+        const blocks = (end - column) / blockSize;
+        for (let block = 0; block < blocks; block++) {
+          const at = block * blockSize * Float32Array.BYTES_PER_ELEMENT;
+          encodeBlock(sourceAt + at, importancesAt + at, targetAt + block * typeSize);
+        }
+        target.set(bytes.subarray(0, blocks * typeSize), written);
+        written += blocks * typeSize;
+      }
+    }
   };
-  const define = (lattice: Lattice): number =>
-    searches.defineLattice(
-      lattice.weights,
-      lattice.levels.length,
-      lattice.starts.length - 1,
-      lattice.meanSquare,
-      place(lattice.levels),
-      place(lattice.starts),
-      place(lattice.highOf),
-      place(lattice.entryOf),
-    );
-  const valuesAt = searches.allocate(256 * 8);
-  const weightsAt = searches.allocate(256 * 8);
-  const oddAt = searches.allocate(32);
-  const payloadsAt = searches.allocate(32 * 4);
-  const codesAt = searches.allocate(32 + 256);
+}
 
-  // The memory may have grown since the last call, so views of it are made anew.
-  const placeBlock = (values: Float64Array, weights: Float64Array): void => {
-    new Float64Array(memory.buffer, valuesAt, 256).set(values);
-    new Float64Array(memory.buffer, weightsAt, 256).set(weights);
-  };
-
+function instantiate() {
+  const module = new WebAssembly.Module(readFileSync(require.resolve('#encoders')));
+  const { exports } = new WebAssembly.Instance(module, { env: { abort: outOfMemory } });
+  const { memory, allocate } = exports as unknown as Exports;
+  const sourceAt = allocate(CHUNK * Float32Array.BYTES_PER_ELEMENT);
+  const importancesAt = allocate(CHUNK * Float32Array.BYTES_PER_ELEMENT);
+  // No type takes more than two bytes per weight.
+  const targetAt = allocate(2 * CHUNK);
   return {
-    words({ lattices, choiceOf, octets, evenSigns, multipliers }) {
-      const [first, second] = lattices.map(define);
-      const search = searches.defineWordSearch(
-        first!,
-        second ?? 0,
-        Number(second !== undefined && choiceOf === 'group'),
-        octets,
-        Number(evenSigns),
-        place(multipliers),
-        multipliers.length,
-      );
-      return (values, weights, odd) => {
-        placeBlock(values, weights);
-        new Uint8Array(memory.buffer, oddAt, 32).set(odd);
-        const d = searches.searchWords(search, valuesAt, weightsAt, oddAt, payloadsAt, codesAt);
-        return {
-          d,
-          codes: new Uint8Array(memory.buffer, codesAt, 16),
-          variants: new Uint8Array(memory.buffer, codesAt + 16, 16),
-          payloads: new Int32Array(memory.buffer, payloadsAt, 32),
-        };
-      };
-    },
-    superAffine({ sub, last, lastScale, spread, starts, steps }) {
-      const startsAt = place(Float64Array.from(starts));
-      return (values, weights) => {
-        placeBlock(values, weights);
-        const halves = searches.searchSuperAffine(
-          valuesAt,
-          weightsAt,
-          sub,
-          last,
-          lastScale,
-          spread,
-          startsAt,
-          starts.length,
-          steps,
-          codesAt,
-        );
-        return {
-          d: halves & 0xffff,
-          dmin: halves >>> 16,
-          scales: new Uint8Array(memory.buffer, codesAt, 16),
-          offsets: new Uint8Array(memory.buffer, codesAt + 16, 16),
-          codes: new Uint8Array(memory.buffer, codesAt + 32, 256),
-        };
-      };
-    },
-    superScale({ levels, lowestScale, highestScale, starts, steps }) {
-      const startsAt = place(Float64Array.from(starts));
-      return (values, weights) => {
-        placeBlock(values, weights);
-        const d = searches.searchSuperScale(
-          valuesAt,
-          weightsAt,
-          levels.low,
-          levels.high,
-          lowestScale,
-          highestScale,
-          startsAt,
-          starts.length,
-          steps,
-          codesAt,
-        );
-        return { d, scales: new Int8Array(memory.buffer, codesAt, 16) };
-      };
+    /** The memory may have grown since the last call, which leaves views of it empty. */
+    buffers: () => ({ buffer: memory.buffer, sourceAt, importancesAt, targetAt }),
+    blockEncoder(type: CompiledType): BlockEncoder {
+      const grid = GRIDS[type];
+      if (grid) {
+        const at = allocate(grid.length);
+        new Int8Array(memory.buffer).set(grid, at);
+        (exports[`setGrid${type}`] as GridSetter)(at);
+      }
+      return exports[`encode${type}`] as BlockEncoder;
     },
   };
 }
