@@ -39,8 +39,9 @@ export interface MeasureOptions {
   readonly signal?: AbortSignal;
 }
 
-const CONTEXT_SIZE = 512;
-const POSITIONS = 3072;
+/** Tokens of a window of calibration text. */
+export const MEASURE_CONTEXT = 512;
+const POSITIONS = 1536;
 
 /**
  * Measures every tensor that may be quantized: the error of each type it may have, and how the model's predictions
@@ -89,10 +90,10 @@ async function loadProbe(
   source: TensorSource,
   { ids, bosId, threads, signal, positions = POSITIONS }: MeasureOptions,
 ): Promise<{ runtime: Llama4Runtime; probe: DivergenceProbe }> {
-  const runtime = await Llama4Runtime.load(source, { threads, contextSize: CONTEXT_SIZE, signal });
+  const runtime = await Llama4Runtime.load(source, { threads, contextSize: MEASURE_CONTEXT, signal });
   try {
     const probe = await DivergenceProbe.create(runtime, ids, {
-      contextSize: CONTEXT_SIZE,
+      contextSize: MEASURE_CONTEXT,
       positions,
       bosId,
       signal,
@@ -108,7 +109,7 @@ async function loadProbe(
 async function fingerprint(source: TensorSource, options: MeasureOptions): Promise<string> {
   const hash = createHash('sha256');
   const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
-  const settings = [version, CONTEXT_SIZE, options.positions ?? POSITIONS, ...PROBE_TYPES];
+  const settings = [version, MEASURE_CONTEXT, options.positions ?? POSITIONS, ...PROBE_TYPES];
   hash.update(`${settings.join(' ')}\n${await filesIdentity(await inputFiles(source))}\n`);
   hash.update(Int32Array.from(options.ids));
   for (const [name, { sums, counts }] of options.imatrix?.entries ?? []) {
