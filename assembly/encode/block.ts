@@ -61,6 +61,8 @@ export function sumLanes(v: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
+// @ts-ignore: decorator
+@inline
 export function maxLane(v: v128): f32 {
   return max(
     max(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),
@@ -68,6 +70,8 @@ export function maxLane(v: v128): f32 {
   );
 }
 
+// @ts-ignore: decorator
+@inline
 export function leastLane(v: v128): f32 {
   return min(
     min(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1)),

@@ -114,6 +114,8 @@ function octetCost(word: usize, slope0: v128, slope1: v128, w0: v128, w1: v128):
 }
 
 /** Number of the word g with the least Σw(x − g)²: of those listed for the pattern of x. */
+// @ts-ignore: decorator
+@inline
 export function nearestOctet(grid: Grid, x0: v128, x1: v128, w0: v128, w1: v128): i32 {
   const first = load<f32>(grid.levels);
   const second = load<f32>(grid.levels + 4);
@@ -153,6 +155,8 @@ function quadCost(word: usize, slope: v128, w: v128): v128 {
 }
 
 /** The same for a word of four weights. */
+// @ts-ignore: decorator
+@inline
 export function nearestQuad(grid: Grid, x: v128, w: v128): i32 {
   const first = load<f32>(grid.levels);
   const step = load<f32>(grid.levels + 4) - first;

@@ -83,7 +83,7 @@ export function checkWeights(
 }
 
 /** Importances divided by their mean, plus a small floor; all one where the mean is zero. */
-export function normalizedImportance(importance: Float32Array, columns: number): Float64Array {
+export function normalizedImportance(importance: Float32Array, columns: number): Float32Array {
   if (importance.length !== columns) {
     throw new CriaError(
       'internal',
@@ -104,7 +104,13 @@ export function normalizedImportance(importance: Float32Array, columns: number):
     sum += value;
   }
   const mean = sum / columns;
-  return Float64Array.from(importance, (value) => (mean > 0 ? value / mean + IMPORTANCE_FLOOR : 1));
+  const normalized = new Float32Array(columns).fill(1);
+  if (mean > 0) {
+    for (let column = 0; column < columns; column++) {
+      normalized[column] = importance[column]! / mean + IMPORTANCE_FLOOR;
+    }
+  }
+  return normalized;
 }
 
 /** Bits of the half nearest to a block scale; scales beyond the largest half saturate. */

@@ -56,7 +56,7 @@ export function compiledEncoder(type: CompiledType): Encode {
   return (source, target, columns, importance) => {
     checkWeights(type, source, target, columns);
     const importances = importance
-      ? Float32Array.from(normalizedImportance(importance, columns))
+      ? normalizedImportance(importance, columns)
       : new Float32Array(columns).fill(1);
     instance ??= instantiate();
     encodeBlock ??= instance.blockEncoder(type);
