@@ -44,12 +44,17 @@ describe('cria quantize', () => {
     ).toMatchObject({ code: 0, stdout: `${out}\n` });
     const file = await openGguf(out);
     await file.close();
-    expect([...file.metadata].slice(-4)).toEqual([
+    expect([...file.metadata].filter(([key]) => key.startsWith('quantize.'))).toEqual([
       ['quantize.imatrix.file', { type: 'string', value: 'imatrix.gguf' }],
       ['quantize.imatrix.dataset', { type: 'string', value: expect.any(String) }],
       ['quantize.imatrix.entries_count', { type: 'uint32', value: 67 }],
       ['quantize.imatrix.chunks_count', { type: 'uint32', value: expect.any(Number) }],
     ]);
+    const sha256 = expect.stringMatching(/^[0-9a-f]{64}$/);
+    const inputs = file.metadata.get('cria.quantize.input_sha256')?.value as string[];
+    expect(inputs).toContainEqual(expect.stringMatching(/^model-00001-of-00002\.safetensors [0-9a-f]{64}$/));
+    expect(file.metadata.get('cria.quantize.imatrix_sha256')?.value).toEqual(sha256);
+    expect(file.metadata.get('cria.quantize.request')?.value).toBe('Q8_0');
     expect(file.metadata.get('general.file_type')?.value).toBe(7);
     expect(file.tensors.get('blk.0.ffn_gate_inp.weight')?.type).toBe('F32');
     expect(file.tensors.get('blk.0.ffn_down_exps.weight')?.type).toBe('Q8_0');
@@ -111,7 +116,10 @@ describe('cria quantize', () => {
 
   it.each([
     [['--type', 'Q9'], 2, /unknown type or recipe 'Q9'/],
-    [[], 2, /expected one of --type, --recipe and --plan, found none/],
+    [[], 2, /expected one of --type, --recipe, --plan, --target-size, .* found none/],
+    [['--target-size', '5MB'], 2, /missing calibration text: a target size needs -f FILE/],
+    [['--target-size', '5MB', '--target-bpw', '3'], 2, /found 2 of them/],
+    [['--fit-ram', '1GB'], 2, /1.0 GB of memory leave nothing for weights/],
     [['--type', 'Q8_0', '--recipe', 'UD-IQ1_S'], 2, /found 2 of them/],
     [['--type', 'Q8_0', '--tensor-type', '(=Q8_0'], 2, /--tensor-type: Invalid regular expression/],
     [['--type', 'Q8_0', '--tensor-type', 'Q8_0'], 2, /expects REGEX=TYPE/],
@@ -143,7 +151,10 @@ describe('cria recipes', () => {
       (await cria('quantize', NANO_SCOUT, '--type', 'Q4_K_M', '--dry-run', '--json')).stdout,
     );
     const { bytes, types } = recipes.find(({ recipe }: { recipe: string }) => recipe === 'Q4_K_M');
-    expect({ bytes, types }).toEqual({ bytes: plan.bytes, types: plan.types });
+    expect(types).toEqual(plan.types);
+    // A file also says what it was made from.
+    expect(plan.bytes - bytes).toBeGreaterThan(0);
+    expect(plan.bytes - bytes).toBeLessThan(4096);
   });
 });
 

@@ -16,10 +16,18 @@ import {
 import { type GgmlType, parseGgmlType } from '../formats/ggml-types.js';
 import type { Imatrix } from '../formats/imatrix/index.js';
 import type { TensorSource } from '../formats/tensor-source.js';
+import { textTable } from '../formats/text-table.js';
+import {
+  type MeasuredPlan,
+  type MeasuredPlanInput,
+  measuredPlan,
+  type TargetValues,
+  targetOf,
+} from './measured-plan.js';
 import type { Terminal } from './verb.js';
 
 /** The options of `cria quantize` that decide the types. */
-export interface PlanValues {
+export interface PlanValues extends TargetValues {
   readonly type: string | undefined;
   readonly recipe: string | undefined;
   readonly plan: string | undefined;
@@ -30,8 +38,10 @@ export interface PlanValues {
 }
 
 export interface ChosenPlan {
-  /** Name of the recipe, or `custom`. */
+  /** Name of the recipe, `measured`, or `custom`. */
   readonly recipe: string;
+  /** Where the types were chosen to reach a size. */
+  readonly measured?: MeasuredPlan;
   readonly fileType: number;
   readonly plan: TypePlan;
   /** What the user should know before the work, one line each. */
@@ -40,19 +50,27 @@ export interface ChosenPlan {
 
 /** The plan that the options ask for. Throws (usage) `missing-argument`, `unexpected-option`, `bad-value`, … */
 export async function choosePlan(
+  terminal: Terminal,
   source: TensorSource,
   values: PlanValues,
-  imatrix: Imatrix | undefined,
+  { imatrix, fileBytes }: Omit<MeasuredPlanInput, 'fixed'>,
 ): Promise<ChosenPlan> {
-  const base = await baseTypes(source, values, imatrix !== undefined);
+  checkOneChoice(values);
   const overrides = values.tensorTypes.map(parseOverride);
   const tensors = [...source.tensors.values()];
-  const { plan, fallbacks } = resolvePlan(tensors, {
-    types: base.types,
+  const wishes = {
     overrides,
     output: optionalType(values.outputType),
     tokenEmbedding: optionalType(values.tokenEmbeddingType),
-  });
+  };
+  const target = targetOf(source, values);
+  const fixed = target && resolvePlan(tensors, { types: new Map(), ...wishes }).plan;
+  const measured =
+    target && (await measuredPlan(terminal, source, target, values, { imatrix, fileBytes, fixed: fixed! }));
+  const base: BaseTypes = measured
+    ? { recipe: 'measured', types: measured.plan.types }
+    : await namedTypes(source, values, imatrix !== undefined);
+  const { plan, fallbacks } = resolvePlan(tensors, { types: base.types, ...wishes });
   const notes = [
     ...fallbacks.map(describeFallback),
     ...overrides
@@ -61,24 +79,49 @@ export async function choosePlan(
     ...precisionNotes(source, plan, imatrix),
   ];
   const fileType = base.fileType ?? fileTypeOf(plannedTensors(tensors, plan));
-  return { recipe: base.recipe, fileType, plan, notes };
+  return { recipe: base.recipe, measured, fileType, plan, notes };
 }
 
 /** The plan for people, or as JSON that `--plan` takes. */
 export function renderPlan(
   source: TensorSource,
-  { recipe, fileType, plan }: ChosenPlan,
+  { recipe, fileType, plan, measured }: ChosenPlan,
   bytes: number,
   json: boolean,
 ): string {
   const tensors = plannedTensors(source.tensors.values(), plan);
   const bits = bitsPerWeight(tensors);
+  const predictedKld = measured?.plan.predictedKld;
   if (json) {
     const types = Object.fromEntries(plan);
-    return `${JSON.stringify({ recipe, fileType, bytes, bitsPerWeight: bits, types }, null, 1)}\n`;
+    const decisions = measured?.plan.decisions;
+    const object = { recipe, fileType, bytes, bitsPerWeight: bits, predictedKld, types, decisions };
+    return `${JSON.stringify(object, null, 1)}\n`;
   }
+  if (measured) return renderDecisions(measured.plan, bytes, bits);
   const total = `${recipe}: ${formatBytes(bytes)} (${bytes} bytes), ${bits.toFixed(2)} bits per weight`;
   return [...planTable(tensors), total, ''].join('\n');
+}
+
+function renderDecisions(
+  { decisions, predictedKld }: MeasuredPlan['plan'],
+  bytes: number,
+  bits: number,
+): string {
+  const header = ['tensor', 'type', 'bytes', 'error', 'sensitivity', 'KLD', 'why'];
+  const rows = decisions.map((decision) => [
+    decision.name,
+    decision.type,
+    formatBytes(decision.bytes),
+    decision.error.toExponential(2),
+    decision.sensitivity.toExponential(2),
+    decision.damage.toExponential(2),
+    decision.reason === 'floor' ? `floor: ${decision.floor}` : decision.reason,
+  ]);
+  const total =
+    `measured: ${formatBytes(bytes)} (${bytes} bytes), ${bits.toFixed(2)} bits per weight, ` +
+    `predicted divergence ${predictedKld.toFixed(5)}`;
+  return [...textTable([header, ...rows], [2, 3, 4, 5]), total, ''].join('\n');
 }
 
 export function reportNotes(terminal: Terminal, { notes }: ChosenPlan): void {
@@ -91,17 +134,26 @@ interface BaseTypes {
   readonly types: TypePlan;
 }
 
-async function baseTypes(
+/** Throws unless exactly one way of choosing the types is given. */
+function checkOneChoice(values: PlanValues): void {
+  const { type, recipe, plan, targetSize, targetBpw, fitVram, fitRam } = values;
+  const given = [type, recipe, plan, targetSize, targetBpw, fitVram ?? fitRam].filter(
+    (value) => value !== undefined,
+  );
+  if (given.length === 1) return;
+  const found = given.length === 0 ? 'none' : `${given.length} of them`;
+  throw new CriaError(
+    'usage',
+    given.length === 0 ? 'missing-argument' : 'unexpected-option',
+    `expected one of --type, --recipe, --plan, --target-size, --target-bpw and --fit-vram/--fit-ram, found ${found}`,
+  );
+}
+
+async function namedTypes(
   source: TensorSource,
   { type, recipe, plan, pure }: PlanValues,
   hasImportance: boolean,
 ): Promise<BaseTypes> {
-  const given = [type, recipe, plan].filter((value) => value !== undefined);
-  if (given.length !== 1) {
-    const found = given.length === 0 ? 'none' : `${given.length} of them`;
-    const message = `expected one of --type, --recipe and --plan, found ${found}`;
-    throw new CriaError('usage', given.length === 0 ? 'missing-argument' : 'unexpected-option', message);
-  }
   if (plan !== undefined) {
     if (pure)
       throw new CriaError('usage', 'unexpected-option', '--pure needs --type, found --plan beside it');

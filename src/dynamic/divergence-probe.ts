@@ -14,7 +14,7 @@ export interface ProbeOptions {
 /** Logits kept of the unchanged model, as floats. */
 const MAX_LOGITS = 2 ** 28;
 /** Predictions of a window that are compared; the others only give context. */
-const SCORED_SHARE = 0.75;
+export const SCORED_SHARE = 0.75;
 
 interface Window {
   readonly ids: readonly number[];

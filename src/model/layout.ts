@@ -112,8 +112,11 @@ const MAX_PIECE_BYTES = 2 ** 30;
 /** Logits of one step stay below this, whatever the vocabulary. */
 const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 
+/** What the number of cached positions depends on. */
+export type CacheShape = Pick<Llama4Config, 'ropeLayers' | 'attentionChunkSize'>;
+
 /** Positions a layer's cache holds: one chunk for chunked layers, the whole context for the others. Pure. */
-export function cacheCapacity(config: Llama4Config, layer: number, contextSize: number): number {
+export function cacheCapacity(config: CacheShape, layer: number, contextSize: number): number {
   const chunked = config.ropeLayers[layer]! && config.attentionChunkSize > 0;
   return chunked ? Math.min(contextSize, config.attentionChunkSize) : contextSize;
 }

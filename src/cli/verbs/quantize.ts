@@ -2,11 +2,14 @@ import { basename } from 'node:path';
 import { CriaError } from '../../base/errors.js';
 import { openModel } from '../../convert/open-model.js';
 import { imatrixMetadata } from '../../dynamic/imatrix-of-model.js';
+import { inputFiles } from '../../dynamic/input-files.js';
+import { fileSha256, type Provenance, provenanceMetadata } from '../../dynamic/provenance.js';
 import { layoutOutput, type QuantizeOptions, quantizeModel } from '../../dynamic/quantize.js';
+import type { TypePlan } from '../../dynamic/type-plan.js';
 import { GgufFile } from '../../formats/gguf/index.js';
 import { readImatrix } from '../../formats/imatrix/index.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
-import { byteSize, integer, text, texts, toggle } from '../options.js';
+import { byteSize, decimal, integer, text, texts, toggle } from '../options.js';
 import { choosePlan, type PlanValues, renderPlan, reportNotes } from '../quantize-plan.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -15,7 +18,7 @@ export const quantize = defineVerb({
   name: 'quantize',
   summary: 'Write a model in fewer bits per weight',
   details:
-    'One of --type, --recipe and --plan says which types the weights get; norms and the router stay as they are. When it is stopped, the same command goes on from there.',
+    'Either types are named (--type, --recipe, --plan), or a size is (--target-size, --target-bpw, --fit-vram and --fit-ram): then it is measured, on calibration text, how the predictions answer to rounding each tensor, and every tensor gets the type that costs least within the size. Norms and the router stay as they are. When it is stopped, the same command goes on from there.',
   positionals: [
     { name: 'INPUT', help: 'a checkpoint folder, a GGUF file, or the first part of a split one' },
   ],
@@ -43,6 +46,32 @@ export const quantize = defineVerb({
       group: 'Types',
     }),
     pure: toggle(['--pure'], { help: 'every weight matrix in the one type of the mix', group: 'Types' }),
+    targetSize: byteSize(['--target-size'], {
+      help: 'largest size of the output, such as 33.8GB',
+      group: 'Size',
+    }),
+    targetBpw: decimal(['--target-bpw'], {
+      initial: undefined,
+      min: 0.5,
+      max: 32,
+      help: 'bits per weight on average, headers not counted',
+      group: 'Size',
+    }),
+    fitVram: byteSize(['--fit-vram'], {
+      help: 'as large as fits this much GPU memory, together with --fit-ram',
+      group: 'Size',
+    }),
+    fitRam: byteSize(['--fit-ram'], { help: 'main memory to fit, beside the GPU or alone', group: 'Size' }),
+    files: texts(['-f', '--file'], 'FILE', {
+      help: 'calibration text to measure on (or .jsonl chats); not text to evaluate on later',
+      group: 'Size',
+    }),
+    chunks: integer(['--chunks'], {
+      initial: 8,
+      min: 1,
+      help: 'windows of 512 tokens of the calibration text to measure on',
+      group: 'Size',
+    }),
     imatrix: text(['--imatrix'], 'FILE', {
       help: "importance of each weight, from 'cria calibrate' or llama-imatrix",
     }),
@@ -74,12 +103,10 @@ export const quantize = defineVerb({
 });
 
 interface QuantizeValues extends PlanValues {
-  readonly imatrix: string | undefined;
   readonly splitMaxSize: number | undefined;
   readonly keepSplit: boolean;
   readonly dryRun: boolean;
   readonly json: boolean;
-  readonly threads: number | undefined;
 }
 
 async function quantizeSource(
@@ -90,27 +117,80 @@ async function quantizeSource(
 ): Promise<void> {
   const { splitMaxSize, threads } = values;
   const imatrix = values.imatrix === undefined ? undefined : await readImatrix(values.imatrix);
-  const chosen = await choosePlan(source, values, imatrix);
-  const options: QuantizeOptions = {
-    plan: chosen.plan,
-    fileType: chosen.fileType,
+  const inputs = await inputFiles(source);
+  const name = output ?? 'OUTPUT.gguf';
+  const optionsFor = (plan: TypePlan, fileType: number, provenance: Provenance): QuantizeOptions => ({
+    plan,
+    fileType,
     imatrix,
     threads,
-    metadata: imatrix && imatrixMetadata(basename(values.imatrix!), imatrix),
+    metadata: new Map([
+      ...(imatrix ? imatrixMetadata(basename(values.imatrix!), imatrix) : []),
+      ...provenanceMetadata(provenance),
+    ]),
     splitMaxSize,
     tensorsPerFile: values.keepSplit ? tensorsPerFile(source, splitMaxSize) : undefined,
+  });
+  const sizeOf = (options: QuantizeOptions) =>
+    layoutOutput(source, name, options).reduce((sum, file) => sum + file.bytes, 0);
+
+  // Checksums are as long before they are known, and a plan needs only the size of the header.
+  const unknown = '0'.repeat(64);
+  const sums = {
+    imatrixSha256: imatrix && unknown,
+    inputSha256: inputs.map((path) => `${basename(path)} ${unknown}`),
   };
-  const layout = layoutOutput(source, output ?? 'OUTPUT.gguf', options);
-  const bytes = layout.reduce((sum, file) => sum + file.bytes, 0);
+  const textSha256 = values.files.map(() => unknown);
+  const chosen = await choosePlan(terminal, source, values, {
+    imatrix,
+    fileBytes: (plan, tensors) =>
+      sizeOf(optionsFor(plan, 0, { request: targetText(values), tensors, textSha256, ...sums })),
+  });
+  const { measured } = chosen;
+  const provenance: Provenance = {
+    request: measured ? targetText(values) : chosen.recipe,
+    tensors: measured?.tensors,
+    textSha256: measured?.textSha256,
+    ...sums,
+  };
+  const bytes = sizeOf(optionsFor(chosen.plan, chosen.fileType, provenance));
   reportNotes(terminal, chosen);
   if (!values.dryRun) {
     const { signal } = terminal;
+    const known = await checksums(terminal, values.imatrix, inputs);
+    const options = optionsFor(chosen.plan, chosen.fileType, { ...provenance, ...known });
     const paths = await withProgress(terminal, { label: 'quantizing', unit: 'bytes' }, (onProgress) =>
       quantizeModel(source, output!, { ...options, onProgress, signal }),
     );
     if (!values.json) terminal.stdout.write(`${paths.join('\n')}\n`);
   }
   if (values.json || values.dryRun) terminal.stdout.write(renderPlan(source, chosen, bytes, values.json));
+}
+
+/** The size that was asked for, for the file to tell. */
+function targetText({ targetSize, targetBpw, fitVram, fitRam }: QuantizeValues): string {
+  if (targetSize !== undefined) return `${targetSize} bytes`;
+  if (targetBpw !== undefined) return `${targetBpw} bits per weight`;
+  return `${fitVram ?? 0} bytes of VRAM and ${fitRam ?? 0} of RAM`;
+}
+
+async function checksums(
+  terminal: Terminal,
+  imatrix: string | undefined,
+  inputs: readonly string[],
+): Promise<Pick<Provenance, 'imatrixSha256' | 'inputSha256'>> {
+  const { signal } = terminal;
+  return withProgress(terminal, { label: 'checksums', unit: 'items' }, async (report) => {
+    const inputSha256: string[] = [];
+    for (const path of inputs) {
+      report(inputSha256.length, inputs.length);
+      inputSha256.push(`${basename(path)} ${await fileSha256(path, signal)}`);
+    }
+    return {
+      inputSha256,
+      imatrixSha256: imatrix === undefined ? undefined : await fileSha256(imatrix, signal),
+    };
+  });
 }
 
 function tensorsPerFile(source: TensorSource, splitMaxSize: number | undefined): number[] {
