@@ -44,6 +44,7 @@ describe('coverageReport', () => {
       layer: 0,
       experts: 4,
       tokens: 2028,
+      expertTokens: [1000, 0, 128, 900],
       fewestTokens: 0,
       medianTokens: 900,
       poorExperts: [1, 2],

@@ -12,6 +12,8 @@ export interface LayerCoverage {
   readonly experts: number;
   /** Tokens that the experts of this layer saw together. */
   readonly tokens: number;
+  /** Tokens of each expert. */
+  readonly expertTokens: readonly number[];
   readonly fewestTokens: number;
   readonly medianTokens: number;
   /** Experts with fewer tokens than the threshold, ascending. */
@@ -92,6 +94,7 @@ function layerCoverage(imatrix: Imatrix, layer: number, experts: number, minToke
     layer,
     experts,
     tokens: counts.reduce((sum, count) => sum + count, 0),
+    expertTokens: counts,
     fewestTokens: sorted[0] ?? 0,
     medianTokens: sorted[experts >> 1] ?? 0,
     poorExperts,

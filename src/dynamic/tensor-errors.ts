@@ -26,7 +26,7 @@ const SAMPLE_WEIGHTS = 2 ** 16;
 const MIN_ROWS = 32;
 
 /** Sampled rows of one matrix of a tensor, decoded. */
-interface Sample {
+export interface Sample {
   readonly matrix: number;
   readonly firstRow: number;
   readonly rows: number;
@@ -88,7 +88,8 @@ function hash(text: string): number {
   return value;
 }
 
-async function readSamples(
+/** Reads rows as `sampledRows` names them and decodes them. `tensor` is one of `source`. */
+export async function readSamples(
   source: TensorSource,
   { name, type, shape }: TensorInfo,
   wanted: ReturnType<typeof sampledRows>,
@@ -98,9 +99,10 @@ async function readSamples(
   const samples: Sample[] = [];
   for (const [matrix, rows] of wanted) {
     const bytes = new Uint8Array(rows.length * bytesPerRow);
-    for (const [i, row] of rows.entries()) {
-      const target = bytes.subarray(i * bytesPerRow, (i + 1) * bytesPerRow);
-      await source.readRows(name, matrix * shape[1]! + row, 1, target);
+    for (let i = 0, run = 1; i < rows.length; i += run, run = 1) {
+      while (rows[i + run] === rows[i]! + run) run++;
+      const target = bytes.subarray(i * bytesPerRow, (i + run) * bytesPerRow);
+      await source.readRows(name, matrix * shape[1]! + rows[i]!, run, target);
     }
     const values = new Float32Array(rows.length * columns);
     blockFormat(type).decode(bytes, values);

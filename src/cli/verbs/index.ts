@@ -28,6 +28,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Show what each quantization recipe makes of a model',
     load: async () => (await import('./recipes.js')).recipes,
   },
+  report: {
+    summary: 'Show where the bits of quantized files went, and what that cost',
+    load: async () => (await import('./report.js')).reportVerb,
+  },
   inspect: {
     summary: 'Show what a GGUF file or a checkpoint holds',
     load: async () => (await import('./inspect.js')).inspect,
