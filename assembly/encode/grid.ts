@@ -1,5 +1,5 @@
 // Grids of code words, and the word of a grid nearest to some weights.
-import { float, setFloat, sumFour } from './block';
+import { float, setFloat, sumFour, sumLanes } from './block';
 
 /**
  * Weights that are rounded one by one make a pattern. The words that can be nearest to the weights are mostly among
@@ -48,13 +48,13 @@ export function newGrid(entries: usize, count: i32, size: i32, listed: i32): Gri
   return grid;
 }
 
+const point = memory.data(32, 16);
 const distances = memory.data(256, 16);
 
 /** Lists the words nearest to a pattern, the nearest first. */
 function fillList(grid: Grid, pattern: i32, list: usize): void {
   const size = <usize>grid.size;
   const listed = grid.listed;
-  const point = memory.data(32, 16);
   let rest = pattern;
   for (let i: usize = 0; i < size; i++) {
     store<f32>(point + (i << 2), load<f32>(grid.levels + (<usize>(rest % grid.levelCount) << 2)));
@@ -63,11 +63,13 @@ function fillList(grid: Grid, pattern: i32, list: usize): void {
   let length = 0;
   for (let word = 0; word < grid.count; word++) {
     const values = grid.words + ((<usize>word * size) << 2);
-    let distance: f32 = 0;
-    for (let i: usize = 0; i < size; i++) {
-      const difference = load<f32>(values + (i << 2)) - load<f32>(point + (i << 2));
-      distance += difference * difference;
+    const difference = f32x4.sub(v128.load(values), v128.load(point));
+    let squares = f32x4.mul(difference, difference);
+    if (size == 8) {
+      const others = f32x4.sub(v128.load(values, 16), v128.load(point, 16));
+      squares = f32x4.add(squares, f32x4.mul(others, others));
     }
+    const distance = sumLanes(squares);
     if (length < listed) length++;
     else if (distance >= float(distances, listed - 1)) continue;
     let at = length - 1;

@@ -20,13 +20,13 @@ function newFormat(
 }
 
 // More probes and longer lists lower the error a little; the finer the grid, the more probes help.
-const iq1s = newFormat(4, GROUP_SHIFTED, 1, 7, 0.8, 1.2, 5);
+const iq1s = newFormat(4, GROUP_SHIFTED, 1, 7, 0.9, 1.3, 3);
 const iq1m = newFormat(2, WORD_SHIFTED, 1, 7, 0.9, 1.4, 2);
 const iq2xxs = newFormat(4, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7);
 const iq2xs = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7);
-const iq2s = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7);
+const iq2s = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.75, 1.3, 5);
 const iq3xxs = newFormat(4, NOT_SHIFTED, 0.25, 15, 0.7, 1.15, 10);
-const iq3s = newFormat(4, NOT_SHIFTED, 1, 15, 0.7, 1.15, 10);
+const iq3s = newFormat(4, NOT_SHIFTED, 1, 15, 0.7, 1.2, 8);
 
 function setGrid(format: WordFormat, entries: usize, count: i32, size: i32, listed: i32): void {
   format.grid = newGrid(entries, count, size, listed);
@@ -37,7 +37,7 @@ function setGrid(format: WordFormat, entries: usize, count: i32, size: i32, list
 }
 
 export function setGridIQ1_S(entries: usize): void {
-  setGrid(iq1s, entries, 2048, 8, 16);
+  setGrid(iq1s, entries, 2048, 8, 12);
 }
 
 export function setGridIQ1_M(entries: usize): void {
@@ -53,7 +53,7 @@ export function setGridIQ2_XS(entries: usize): void {
 }
 
 export function setGridIQ2_S(entries: usize): void {
-  setGrid(iq2s, entries, 1024, 8, 32);
+  setGrid(iq2s, entries, 1024, 8, 16);
 }
 
 export function setGridIQ3_XXS(entries: usize): void {
@@ -61,7 +61,7 @@ export function setGridIQ3_XXS(entries: usize): void {
 }
 
 export function setGridIQ3_S(entries: usize): void {
-  setGrid(iq3s, entries, 512, 4, 16);
+  setGrid(iq3s, entries, 512, 4, 12);
 }
 
 // @ts-ignore: decorator

@@ -100,9 +100,9 @@ function tryStep(step: f32, lastCode: i32, unit: f32): bool {
   return true;
 }
 
-const STARTS = 10;
-const FIRST_START: f32 = 0.85;
-const START_STEP: f32 = 1.12;
+const STARTS = 8;
+const FIRST_START: f32 = 0.88;
+const START_STEP: f32 = 1.14;
 
 /** Searches d and the codes; see `bestScale`, `bestCode` and `bestLine`. */
 export function chooseCodes(unit: f32, lastCode: i32): void {

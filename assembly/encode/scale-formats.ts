@@ -26,7 +26,7 @@ const IQ4_TABLE = memory.data<f32>([
   -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113,
 ]);
 const iq4Levels = newTable(IQ4_TABLE, 16);
-const q3Shape = newShape(newRange(-4, 3), 16, -32, 31, 0.75, 1.5, 10, 2, 6, 2);
+const q3Shape = newShape(newRange(-4, 3), 16, -32, 31, 0.8, 1.4, 6, 2, 4, 1);
 const q6Shape = newShape(newRange(-32, 31), 16, -128, 127, 0.9, 1.1, 6, 1, 2, 1);
 const iq4Shape = newShape(iq4Levels, 32, -32, 31, 0.8, 1.4, 8, 2, 4, 1);
 
