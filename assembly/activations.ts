@@ -1,7 +1,11 @@
-// Activations as the quantized matrix products read them: 8-bit codes in 16-bit lanes with one scale per 32 columns.
+// Activations as the quantized matrix products read them: blocks of 32 columns with one scale.
+//
+// A block holds 32 codes and then four floats: scale, scale × sum of the codes, scale × sum of the first 16 codes,
+// scale × sum of the last 16. Everything a product needs of a block is behind one pointer, which leaves registers to
+// the inner loops. Codes are bytes or, for weights that the byte products cannot take (matmul-bytes.ts), words.
 
-/** Columns that share one activation scale. */
-export const ACTIVATION_GROUP: i32 = 32;
+export const BYTE_BLOCK: usize = 48;
+export const WORD_BLOCK: usize = 80;
 
 // @ts-ignore: decorator
 @inline
@@ -28,11 +32,10 @@ function sumCodes(a: v128, b: v128): i32 {
 
 /**
  * Quantizes `groups` consecutive groups of 32 floats: code = round(x / scale), scale = max|x| / 127.
- * @param codes i16[32 × groups]
- * @param scales f32[groups]
- * @param sums f32[2 × groups]: scale × sum of codes for each half group, which the types with minima need
+ * @param bytes codes as bytes, not words
+ * @param target first block; the others follow `stride` bytes apart
  */
-export function quantizeActivations(x: usize, codes: usize, scales: usize, sums: usize, groups: i32): void {
+export function quantizeActivations(x: usize, bytes: bool, target: usize, stride: usize, groups: i32): void {
   for (let g: i32 = 0; g < groups; g++) {
     let m = f32x4.abs(v128.load(x));
     for (let i: usize = 16; i < 128; i += 16) m = f32x4.max(m, f32x4.abs(v128.load(x + i)));
@@ -43,16 +46,24 @@ export function quantizeActivations(x: usize, codes: usize, scales: usize, sums:
     const c1 = codes8(x + 32, inverse);
     const c2 = codes8(x + 64, inverse);
     const c3 = codes8(x + 96, inverse);
-    v128.store(codes, c0);
-    v128.store(codes, c1, 16);
-    v128.store(codes, c2, 32);
-    v128.store(codes, c3, 48);
-    store<f32>(scales, scale);
-    store<f32>(sums, scale * <f32>sumCodes(c0, c1));
-    store<f32>(sums, scale * <f32>sumCodes(c2, c3), 4);
+    let floats = target + 32;
+    if (bytes) {
+      v128.store(target, i8x16.narrow_i16x8_s(c0, c1));
+      v128.store(target, i8x16.narrow_i16x8_s(c2, c3), 16);
+    } else {
+      v128.store(target, c0);
+      v128.store(target, c1, 16);
+      v128.store(target, c2, 32);
+      v128.store(target, c3, 48);
+      floats += 32;
+    }
+    const first = sumCodes(c0, c1);
+    const second = sumCodes(c2, c3);
+    store<f32>(floats, scale);
+    store<f32>(floats, scale * <f32>(first + second), 4);
+    store<f32>(floats, scale * <f32>first, 8);
+    store<f32>(floats, scale * <f32>second, 12);
     x += 128;
-    codes += 64;
-    scales += 4;
-    sums += 8;
+    target += stride;
   }
 }

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
-import { hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
+import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
 import { bestSimdBuild } from './kernels.js';
+import { BYTE_BLOCK, laneScratchBytes, WORD_BLOCK } from './operations.js';
 import { KernelBench, randomFloats } from './testing/kernel-bench.js';
 
 function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
@@ -22,6 +23,32 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
     await bestSimdBuild();
     bench = await KernelBench.create(build, 1024);
   });
+
+  /** Tokens quantized to blocks at `target`; returns what the blocks stand for, having checked them. */
+  function quantize(x: Float32Array, columns: number, bytes: boolean, target: number): Float32Array {
+    const tokens = x.length / columns;
+    const blockBytes = bytes ? BYTE_BLOCK : WORD_BLOCK;
+    const source = bench.floats(x);
+    for (let t = 0; t < tokens; t++) {
+      const to = target + t * blockBytes;
+      const from = source + t * columns * 4;
+      bench.kernels.quantizeActivations(from, Number(bytes), to, tokens * blockBytes, columns / 32);
+    }
+    const rounded = new Float32Array(x.length);
+    for (let i = 0; i < x.length; i += 32) {
+      const [t, group] = [Math.floor(i / columns), (i % columns) / 32];
+      const block = target + (group * tokens + t) * blockBytes;
+      const { buffer } = bench.u8;
+      const codes = Array.from(bytes ? new Int8Array(buffer, block, 32) : new Int16Array(buffer, block, 32));
+      const [scale, ...sums] = bench.read(block + blockBytes - 16, 4) as unknown as number[];
+      const sum = (from: number, to: number) =>
+        Math.fround(scale! * codes.slice(from, to).reduce((a, b) => a + b, 0));
+      expect(sums).toEqual([sum(0, 32), sum(0, 16), sum(16, 32)]);
+      for (let j = 0; j < 32; j++) rounded[i + j] = codes[j]! * scale!;
+      expectClose(rounded.subarray(i, i + 32), x.subarray(i, i + 32), 0.51 * scale!);
+    }
+    return rounded;
+  }
 
   it('rmsNorm divides by the root mean square and multiplies the weight', () => {
     const n = 36;
@@ -230,7 +257,8 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
       const weights = new Float32Array(rows * columns);
       blockFormat(type).decode(stored, weights);
       const w = bench.bytes(stored);
-      const scratch = bench.allocate(12 * columns);
+      const scratch = bench.allocate(laneScratchBytes(columns, 32, 1));
+      const { min, max } = codeRange(type);
       const row = bench.allocate(columns * 4);
       bench.kernels.dequantizeRow(
         id,
@@ -243,17 +271,10 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
         scratch,
       );
       expect(bench.read(row, columns)).toEqual(weights.slice(0, columns));
-      for (const tokens of [1, 4, 6]) {
+      for (const tokens of [1, 6]) {
         const x = randomFloats(tokens * columns, 12);
-        const codes = bench.allocate(x.length * 2);
-        const scales = bench.allocate(x.length / 8);
-        const sums = bench.allocate(x.length / 4);
-        bench.kernels.quantizeActivations(bench.floats(x), codes, scales, sums, x.length / 32);
-        const scale = bench.read(scales, x.length / 32);
-        const code = new Int16Array(bench.u8.buffer, codes, x.length);
-        const rounded = x.map((_, i) => code[i]! * scale[i >> 5]!);
-        for (let i = 0; i < x.length; i++)
-          expect(Math.abs(rounded[i]! - x[i]!)).toBeLessThanOrEqual(0.51 * scale[i >> 5]!);
+        const blocks = bench.allocate((x.length / 32) * WORD_BLOCK);
+        const rounded = quantize(x, columns, max - min < 128, blocks);
         const expected = new Float32Array(tokens * rows);
         let magnitude = 0;
         for (let t = 0; t < tokens; t++) {
@@ -278,9 +299,9 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
           columns / blockSize,
           unpackedGroup(type),
           Number(hasMins(type)),
-          codes,
-          scales,
-          sums,
+          min,
+          max,
+          blocks,
           tokens,
           y,
           rows * 4,
@@ -288,6 +309,50 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
           scratch,
         );
         expectClose(bench.read(y, expected.length), expected, magnitude * 4e-6);
+      }
+    },
+  );
+
+  it.each(['Q4_K', 'Q6_K', 'Q8_0'] as const)(
+    'a token of a batch gets the same of %s in any batch',
+    (type) => {
+      const [rows, columns] = [17, 256];
+      const { id, blockSize } = ggmlType(type);
+      const size = rowBytes(type, columns);
+      const w = bench.bytes(Uint8Array.from(randomFloats(size * rows, 13), (v) => ((v + 1) * 128) & 0x2f));
+      const scratch = bench.allocate(laneScratchBytes(columns, 32, 1));
+      const { min, max } = codeRange(type);
+      // More tokens than the kernel takes in one tile, and a number that its blocks of tokens do not divide.
+      const x = randomFloats(261 * columns, 14);
+      const multiply = (batch: Float32Array) => {
+        const tokens = batch.length / columns;
+        const blocks = bench.allocate((batch.length / 32) * WORD_BLOCK);
+        quantize(batch, columns, max - min < 128, blocks);
+        const y = bench.floats(new Float32Array(tokens * rows).fill(1));
+        bench.kernels.matmulQuantized(
+          id,
+          w,
+          size,
+          rows,
+          columns,
+          columns / blockSize,
+          unpackedGroup(type),
+          Number(hasMins(type)),
+          min,
+          max,
+          blocks,
+          tokens,
+          y,
+          rows * 4,
+          1,
+          scratch,
+        );
+        return bench.read(y, tokens * rows);
+      };
+      const all = multiply(x);
+      for (const first of [0, 60, 252]) {
+        const few = multiply(x.slice(first * columns, (first + 9) * columns));
+        expect(few).toEqual(all.slice(first * rows, (first + 9) * rows));
       }
     },
   );

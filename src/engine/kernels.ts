@@ -20,7 +20,7 @@ export interface Kernels {
     hasMins: number,
     scratch: number,
   ): void;
-  quantizeActivations(x: number, codes: number, scales: number, sums: number, groups: number): void;
+  quantizeActivations(x: number, bytes: number, target: number, stride: number, groups: number): void;
   matmulQuantized(
     type: number,
     w: number,
@@ -30,9 +30,9 @@ export interface Kernels {
     blocks: number,
     group: number,
     hasMins: number,
+    minCode: number,
+    maxCode: number,
     x: number,
-    xScales: number,
-    xSums: number,
     tokens: number,
     y: number,
     yStride: number,

@@ -36,6 +36,9 @@ export interface Matrix {
   /** Columns per scale once unpacked (0 for float types). */
   readonly group: number;
   readonly hasMins: boolean;
+  /** Least and greatest code once unpacked (0 for float types). */
+  readonly minCode: number;
+  readonly maxCode: number;
   /** In row order. An expert tensor has one piece per expert. */
   readonly pieces: readonly Piece[];
   /** Present while calibrating; matrices that are always multiplied with the same input share one. */

@@ -28,10 +28,9 @@ export interface Target {
 export interface Staging {
   /** f32 [tokens][columns] */
   readonly x: number;
-  /** i16 [tokens][columns], f32 [tokens][columns / 32], f32 [tokens][columns / 16]: see assembly/activations.ts */
-  readonly codes: number;
-  readonly scales: number;
-  readonly sums: number;
+  /** Quantized, in blocks of bytes or of words `[columns / 32][tokens of the run]`: see assembly/activations.ts */
+  readonly byteBlocks: number;
+  readonly wordBlocks: number;
   /** Results on their way home: a region per lane, `laneOutputBytes` apart. */
   readonly y: number;
   readonly laneOutputBytes: number;
@@ -50,12 +49,16 @@ export interface LayerCache {
 
 /** Rows of a matrix are shared out in multiples of what one panel of the product kernels takes. */
 const PANEL_ROWS = 8;
+/** Columns of an activation block, and its bytes in both forms: see assembly/activations.ts. */
+export const ACTIVATION_GROUP = 32;
+export const BYTE_BLOCK = 48;
+export const WORD_BLOCK = 80;
 /** Queries that share one pass over the keys. */
 export const ATTENTION_TOKENS = 16;
 
 /** Bytes of scratch a lane needs for products with up to `columns` columns and heads of `headDim`. */
 export function laneScratchBytes(columns: number, headDim: number, headsPerKv: number): number {
-  const products = 64 * columns;
+  const products = Math.max(64 * columns, 24 * columns + 8192);
   const attention = 4 * (3 * 32 * headDim + 32 + 2 * headsPerKv * ATTENTION_TOKENS);
   return Math.max(products, attention);
 }
@@ -63,6 +66,14 @@ export function laneScratchBytes(columns: number, headDim: number, headsPerKv: n
 /** Rows of a matrix that one of `lanes` lanes computes, at most. */
 export function laneRows(rows: number, lanes: number): number {
   return Math.ceil(Math.ceil(rows / PANEL_ROWS) / lanes) * PANEL_ROWS;
+}
+
+type ActivationForm = 'floats' | 'bytes' | 'words';
+
+/** What the kernels multiply a matrix with; they take bytes for codes less than 128 apart. */
+function activationForm({ float, minCode, maxCode }: Matrix): ActivationForm {
+  if (float) return 'floats';
+  return maxCode - minCode < 128 ? 'bytes' : 'words';
 }
 
 /** All tokens against all rows of each matrix. */
@@ -203,20 +214,21 @@ export class Operations {
 
   /** Puts a run's activations, in the forms its targets need, into their arenas; true when anything was written. */
   #stage(x: Buffer, run: Run, targets: readonly Target[]): boolean {
-    const done = new Set<number>();
+    const done = new Set<string>();
     for (const { matrix } of targets) {
       for (const piece of piecesOf(matrix, run)) {
         if (matrix.float && piece.arena === 0) continue;
-        const key = piece.arena * 2 + Number(!matrix.float);
+        const form = activationForm(matrix);
+        const key = `${piece.arena} ${form}`;
         if (done.has(key)) continue;
         done.add(key);
-        this.#stageRun(x, run, piece.arena, !matrix.float);
+        this.#stageRun(x, run, piece.arena, form);
       }
     }
     return done.size > 0;
   }
 
-  #stageRun(x: Buffer, run: Run, arenaIndex: number, quantize: boolean): void {
+  #stageRun(x: Buffer, run: Run, arenaIndex: number, form: ActivationForm): void {
     const arena = this.lane.arenas[arenaIndex]!;
     const base = run.first * x.columns;
     const [start, end] = this.lane.share(run.count * x.columns, 32);
@@ -227,17 +239,25 @@ export class Operations {
       arena.u8.set(this.lane.home.u8.subarray(source, source + (end - start) * 4), target);
       source = target;
     }
-    if (!quantize) return;
-    const { codes, scales, sums } = this.#staging;
-    const first = base + start;
-    const groups = (end - start) / 32;
-    arena.kernels.quantizeActivations(
-      source,
-      codes + first * 2,
-      scales + first / 8,
-      sums + first / 4,
-      groups,
-    );
+    if (form === 'floats') return;
+    const [blocks, blockBytes] = this.#blocks(form);
+    const rowBlocks = x.columns / ACTIVATION_GROUP;
+    const last = end / ACTIVATION_GROUP;
+    // Blocks of a token, which follow each other here, go a run apart.
+    for (let block = start / ACTIVATION_GROUP; block < last; ) {
+      const [token, group] = [Math.floor(block / rowBlocks), block % rowBlocks];
+      const groups = Math.min(rowBlocks - group, last - block);
+      const target = blocks + (run.first * rowBlocks + group * run.count + token) * blockBytes;
+      const stride = run.count * blockBytes;
+      arena.kernels.quantizeActivations(source, Number(form === 'bytes'), target, stride, groups);
+      source += groups * ACTIVATION_GROUP * 4;
+      block += groups;
+    }
+  }
+
+  #blocks(form: 'bytes' | 'words'): [address: number, blockBytes: number] {
+    const { byteBlocks, wordBlocks } = this.#staging;
+    return form === 'bytes' ? [byteBlocks, BYTE_BLOCK] : [wordBlocks, WORD_BLOCK];
   }
 
   #multiplyRun(x: Buffer, run: Run, { matrix, y, accumulate }: Target): void {
@@ -274,9 +294,9 @@ export class Operations {
     }
     const w = piece.offset + start * matrix.rowBytes;
     const { typeId, rowBytes, columns, blocks, group } = matrix;
-    const first = run.first * columns;
-    if (matrix.float) {
-      const source = (away ? this.#staging.x : x.offset) + first * 4;
+    const form = activationForm(matrix);
+    if (form === 'floats') {
+      const source = (away ? this.#staging.x : x.offset) + run.first * columns * 4;
       const { matmulFloat } = arena.kernels;
       const add = Number(accumulate);
       matmulFloat(
@@ -293,7 +313,7 @@ export class Operations {
         arena.scratch,
       );
     } else {
-      const { codes, scales, sums } = this.#staging;
+      const [activations, blockBytes] = this.#blocks(form);
       arena.kernels.matmulQuantized(
         typeId,
         w,
@@ -303,9 +323,9 @@ export class Operations {
         blocks,
         group,
         Number(matrix.hasMins),
-        codes + first * 2,
-        scales + first / 8,
-        sums + first / 4,
+        matrix.minCode,
+        matrix.maxCode,
+        activations + ((run.first * columns) / ACTIVATION_GROUP) * blockBytes,
         run.count,
         out,
         stride,

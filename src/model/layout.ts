@@ -3,16 +3,19 @@ import type { Llama4Config } from '../convert/llama4-config.js';
 import { type Address, type ArenaPlan, planArenas } from '../engine/arena-plan.js';
 import type { InputSquares, Matrix, Piece } from '../engine/matrix.js';
 import {
+  ACTIVATION_GROUP,
   ATTENTION_TOKENS,
   type Buffer,
+  BYTE_BLOCK,
   type LayerCache,
   laneRows,
   laneScratchBytes,
   type Staging,
+  WORD_BLOCK,
 } from '../engine/operations.js';
 import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
-import { hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
+import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
 
 export type CacheType = 'f32' | 'f16';
 
@@ -216,6 +219,8 @@ export function planModel(
       float,
       group: float ? 0 : unpackedGroup(info.type),
       hasMins: !float && hasMins(info.type),
+      minCode: float ? 0 : codeRange(info.type).min,
+      maxCode: float ? 0 : codeRange(info.type).max,
       pieces,
       inputSquares: squares,
     };
@@ -328,9 +333,8 @@ export function planModel(
     options.tablesBytes,
     scratchBytes * threads,
     staged * 4,
-    staged * 2,
-    staged / 8,
-    staged / 4,
+    (staged / ACTIVATION_GROUP) * BYTE_BLOCK,
+    (staged / ACTIVATION_GROUP) * WORD_BLOCK,
     laneOutputBytes * threads,
   ];
 
@@ -338,8 +342,7 @@ export function planModel(
   arenas = planArenas(options.arenaLimit === undefined ? request : { ...request, limit: options.arenaLimit });
   for (const settle of later) settle();
 
-  const [tables, scratch, x, codes, scales, sums, y] = arenas.common as [
-    number,
+  const [tables, scratch, x, byteBlocks, wordBlocks, y] = arenas.common as [
     number,
     number,
     number,
@@ -364,7 +367,7 @@ export function planModel(
         ffnNorm: norms.ffn.offset,
       })),
       buffers,
-      staging: { x, codes, scales, sums, y, laneOutputBytes },
+      staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes },
     },
     arenas,
     matrices,

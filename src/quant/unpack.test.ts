@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { type GgmlType, ggmlType } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from './index.js';
 import { KERNEL_TABLE_OFFSETS, kernelTables } from './kernel-tables.js';
-import { hasMins, unpackedGroup } from './unpacked-layout.js';
+import { codeRange, hasMins, unpackedGroup } from './unpacked-layout.js';
 
 interface UnpackKernels {
   setTables(address: number): void;
@@ -62,7 +62,7 @@ describe.each(['#kernels', '#kernels-relaxed'])('%s', async (build) => {
       const product = Math.fround(scales[Math.floor(i / group)]! * code);
       return hasMins(type) ? product - mins[Math.floor(i / group)]! : product;
     });
-    return { decoded, weights, groups: weights / group };
+    return { codes, decoded, weights, groups: weights / group };
   }
 
   describe.each(BLOCK_TYPES)('%s', (type) => {
@@ -76,7 +76,9 @@ describe.each(['#kernels', '#kernels-relaxed'])('%s', async (build) => {
         fc.property(anyBlocks, (encoded) => {
           const expected = new Float32Array((encoded.length / typeSize) * blockSize);
           blockFormat(type).decode(encoded, expected);
-          const { decoded } = unpack(type, encoded);
+          const { codes, decoded } = unpack(type, encoded);
+          const { min, max } = codeRange(type);
+          expect(codes.every((code) => code >= min && code <= max)).toBe(true);
           const different = decoded.findIndex((weight, i) => !Object.is(weight, expected[i]));
           expect([different, decoded[different]]).toEqual([-1, undefined]);
         }),

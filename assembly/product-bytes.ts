@@ -1,0 +1,193 @@
+import { BYTE_BLOCK } from './activations';
+import { madd, nmadd, sumLanes } from './math';
+import { TILE } from './panel';
+
+// Products with activations in bytes, by the relaxed instruction that multiplies 16 signed with 16 unsigned bytes
+// below 128 and adds neighbours to 16-bit sums. Weights whose codes span more than 127 steps take product-words.ts.
+//
+// Codes get an offset that makes them unsigned: Σ (code + offset) x − offset Σ x, the second sum being at hand in the
+// activations. So every type has minima here, its own or scale × offset (exact: scales have few digits).
+
+/** Sums of two neighbouring products in 16 bits: `w` unsigned and below 128, `x` signed. */
+// @ts-ignore: decorator
+@inline
+function pairSums(x: v128, w: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(x, w);
+  return i16x8.narrow_i32x4_s(
+    i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_s(x), i16x8.extend_low_i8x16_s(w)),
+    i32x4.dot_i16x8_s(i16x8.extend_high_i8x16_s(x), i16x8.extend_high_i8x16_s(w)),
+  );
+}
+
+/** Four columns of four rows times four columns of a token. */
+// @ts-ignore: decorator
+@inline
+function dot(w: v128, x: usize): v128 {
+  return pairSums(v128.load_splat<i32>(x), w);
+}
+
+/** Sixteen columns of four rows times a token's, to one 32-bit sum a row; `depth` as in `sumDepth`. */
+// @ts-ignore: decorator
+@inline
+function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, ones: v128): v128 {
+  const d0 = dot(w0, x);
+  const d1 = dot(w1, x + 4);
+  const d2 = dot(w2, x + 8);
+  const d3 = dot(w3, x + 12);
+  if (depth >= 4) return i32x4.dot_i16x8_s(i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3)), ones);
+  if (depth == 2) {
+    return i32x4.add(i32x4.dot_i16x8_s(i16x8.add(d0, d1), ones), i32x4.dot_i16x8_s(i16x8.add(d2, d3), ones));
+  }
+  return i32x4.add(
+    i32x4.add(i32x4.dot_i16x8_s(d0, ones), i32x4.dot_i16x8_s(d1, ones)),
+    i32x4.add(i32x4.dot_i16x8_s(d2, ones), i32x4.dot_i16x8_s(d3, ones)),
+  );
+}
+
+/** One group of 32 columns of a panel times `tokens` consecutive activation blocks, added to `sums`. */
+// @ts-ignore: decorator
+@inline
+function panelGroup(
+  panel: usize, scales: usize, mins: usize, group: i32, depth: i32, ones: v128,
+  x: usize, tokens: i32, sums: usize,
+): void {
+  const w0 = v128.load(panel);
+  const w1 = v128.load(panel, 16);
+  const w2 = v128.load(panel, 32);
+  const w3 = v128.load(panel, 48);
+  const w4 = v128.load(panel, 64);
+  const w5 = v128.load(panel, 80);
+  const w6 = v128.load(panel, 96);
+  const w7 = v128.load(panel, 112);
+  const s0 = v128.load(scales);
+  const m0 = v128.load(mins);
+  const s1 = v128.load(scales, 16);
+  const m1 = v128.load(mins, 16);
+  for (const end = x + <usize>tokens * BYTE_BLOCK; x < end; x += BYTE_BLOCK) {
+    let f = v128.load(sums);
+    if (group == 32) {
+      let i: v128;
+      if (depth == 8) {
+        const low = i16x8.add(i16x8.add(dot(w0, x), dot(w1, x + 4)), i16x8.add(dot(w2, x + 8), dot(w3, x + 12)));
+        const high = i16x8.add(i16x8.add(dot(w4, x + 16), dot(w5, x + 20)), i16x8.add(dot(w6, x + 24), dot(w7, x + 28)));
+        i = i32x4.dot_i16x8_s(i16x8.add(low, high), ones);
+      } else {
+        i = i32x4.add(sum16(w0, w1, w2, w3, x, depth, ones), sum16(w4, w5, w6, w7, x + 16, depth, ones));
+      }
+      f = madd(f32x4.mul(f32x4.convert_i32x4_s(i), s0), v128.load_splat<i32>(x, 32), f);
+      f = nmadd(m0, v128.load_splat<i32>(x, 36), f);
+    } else {
+      const i0 = sum16(w0, w1, w2, w3, x, depth, ones);
+      const i1 = sum16(w4, w5, w6, w7, x + 16, depth, ones);
+      const both = madd(f32x4.convert_i32x4_s(i1), s1, f32x4.mul(f32x4.convert_i32x4_s(i0), s0));
+      f = madd(both, v128.load_splat<i32>(x, 32), f);
+      f = nmadd(m0, v128.load_splat<i32>(x, 40), f);
+      f = nmadd(m1, v128.load_splat<i32>(x, 44), f);
+    }
+    v128.store(sums, f);
+    sums += 16;
+  }
+}
+
+/** Both panels times a tile of tokens; `xStride`: bytes from a group's activation blocks to the next group's. */
+// @ts-ignore: decorator
+@inline
+function multiplyTile(
+  panel: usize, k: usize, group: i32, depth: i32, x: usize, xStride: usize, tokens: i32,
+): void {
+  const ones = i16x8.splat(1);
+  const sums = panel + 12 * k;
+  const step: usize = group == 32 ? 16 : 32;
+  const next = k / <usize>group << 4;
+  let scales = panel + 8 * k;
+  let mins = panel + 10 * k;
+  for (const end = panel + 4 * k; panel < end; panel += 128) {
+    panelGroup(panel, scales, mins, group, depth, ones, x, tokens, sums);
+    panelGroup(panel + 4 * k, scales + next, mins + next, group, depth, ones, x, tokens, sums + TILE * 16);
+    scales += step;
+    mins += step;
+    x += xStride;
+  }
+}
+
+// One function for each kind of inner loop.
+
+function tile32x8(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 32, 8, x, xStride, tokens);
+}
+
+function tile32x4(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 32, 4, x, xStride, tokens);
+}
+
+function tile32x1(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 32, 1, x, xStride, tokens);
+}
+
+function tile16x4(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 16, 4, x, xStride, tokens);
+}
+
+function tile16x2(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 16, 2, x, xStride, tokens);
+}
+
+function tile16x1(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 16, 1, x, xStride, tokens);
+}
+
+/** How many sums of two products with codes 0 … `steps` fit 16 bits. */
+// @ts-ignore: decorator
+@inline
+function sumDepth(steps: i32): i32 {
+  return 32767 / (2 * 127 * steps);
+}
+
+/** Adds the products of both panels (layout: matmul-quantized.ts) with a tile of tokens to their sums. */
+export function addTileBytes(
+  panel: usize, k: usize, group: i32, steps: i32, x: usize, xStride: usize, tokens: i32,
+): void {
+  const depth = sumDepth(steps);
+  if (group == 32) {
+    if (depth >= 8) tile32x8(panel, k, x, xStride, tokens);
+    else if (depth >= 4) tile32x4(panel, k, x, xStride, tokens);
+    else tile32x1(panel, k, x, xStride, tokens);
+  } else if (depth >= 4) tile16x4(panel, k, x, xStride, tokens);
+  else if (depth >= 2) tile16x2(panel, k, x, xStride, tokens);
+  else tile16x1(panel, k, x, xStride, tokens);
+}
+
+/** One unpacked row times one token. */
+export function dotRowBytes(
+  codes: usize, scales: usize, mins: usize, columns: i32, group: i32, offset: i32, x: usize, xStride: usize,
+): f32 {
+  const ones = i16x8.splat(1);
+  const add = i8x16.splat(<i8>offset);
+  const factor = <f32>offset;
+  let acc = f32x4.splat(0);
+  let minima: f32 = 0;
+  for (const end = codes + <usize>columns; codes < end; codes += 32) {
+    const i0 = i32x4.dot_i16x8_s(pairSums(v128.load(x), i8x16.add(v128.load(codes), add)), ones);
+    const i1 = i32x4.dot_i16x8_s(pairSums(v128.load(x, 16), i8x16.add(v128.load(codes, 16), add)), ones);
+    const xScale = load<f32>(x, 32);
+    if (group == 32) {
+      const s = load<f32>(scales);
+      acc = madd(f32x4.convert_i32x4_s(i32x4.add(i0, i1)), f32x4.splat(s * xScale), acc);
+      minima += (mins ? load<f32>(mins) : s * factor) * load<f32>(x, 36);
+      scales += 4;
+      if (mins) mins += 4;
+    } else {
+      const s0 = load<f32>(scales);
+      const s1 = load<f32>(scales, 4);
+      acc = madd(f32x4.convert_i32x4_s(i0), f32x4.splat(s0 * xScale), acc);
+      acc = madd(f32x4.convert_i32x4_s(i1), f32x4.splat(s1 * xScale), acc);
+      minima += (mins ? load<f32>(mins) : s0 * factor) * load<f32>(x, 40);
+      minima += (mins ? load<f32>(mins, 4) : s1 * factor) * load<f32>(x, 44);
+      scales += 8;
+      if (mins) mins += 8;
+    }
+    x += xStride;
+  }
+  return sumLanes(acc) - minima;
+}
+
