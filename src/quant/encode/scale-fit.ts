@@ -39,23 +39,16 @@ export function codeRange(low: number, high: number): CodeRange {
     reach: Math.max(-low, high),
     measure(values, weights, from, count, scale) {
       const inverse = inverseOf(scale);
-      // Even and odd weights are summed apart, as the lanes of the compiled encoders do.
-      let p0 = 0;
-      let p1 = 0;
-      let q0 = 0;
-      let q1 = 0;
-      for (let i = from; i < from + count; i += 2) {
-        const code0 = nearestCode(values[i]!, inverse, low, high);
-        const code1 = nearestCode(values[i + 1]!, inverse, low, high);
-        const weighted0 = weights[i]! * code0;
-        const weighted1 = weights[i + 1]! * code1;
-        p0 += weighted0 * values[i]!;
-        p1 += weighted1 * values[i + 1]!;
-        q0 += weighted0 * code0;
-        q1 += weighted1 * code1;
+      let p = 0;
+      let q = 0;
+      for (let i = from; i < from + count; i++) {
+        const code = nearestCode(values[i]!, inverse, low, high);
+        const weighted = weights[i]! * code;
+        p += weighted * values[i]!;
+        q += weighted * code;
       }
-      moments.p = p0 + p1;
-      moments.q = q0 + q1;
+      moments.p = p;
+      moments.q = q;
     },
   };
 }
