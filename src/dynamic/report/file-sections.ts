@@ -12,7 +12,7 @@ const MAX_ROWS = 24;
 /** Bits and errors of every file, by layer and projection, and the tables behind them. */
 export function bitsSection(report: Report): Html {
   const { files } = report;
-  const open = files.find(({ kind }) => kind === 'custom') ?? files.find(({ kind }) => kind === 'recipe');
+  const open = files.find(({ kind }) => kind === 'measured') ?? files.find(({ kind }) => kind === 'recipe');
   return html`<section id="bits">
 <h2>Where the bits went</h2>
 <p class="muted">Bits per weight and relative error of every projection in every layer. The scales are the same for all files.</p>

@@ -1,25 +1,34 @@
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { DYNAMIC_RECIPES } from '../dynamic-recipes.js';
 import type { ModelShape } from '../model-shape.js';
+import { PROVENANCE_KEYS } from '../provenance.js';
 import type { Recipe } from '../recipe.js';
 import { STANDARD_MIXES } from '../standard-mixes.js';
 import { isQuantizable, resolvePlan, uniformPlan } from '../type-plan.js';
 
 /**
- * How the types of a file were chosen: by one of llama.cpp's mixes (`static`), by a published recipe (`recipe`), or
- * in any other way (`custom`), as by measuring.
+ * How the types of a file were chosen: by Cria's measurements for a size (`measured`), by a published recipe
+ * (`recipe`), by one of llama.cpp's mixes (`static`), or in any other way (`custom`).
  */
 export interface TypeChoice {
-  readonly kind: 'static' | 'recipe' | 'custom';
-  /** Name of the mix or recipe. */
+  readonly kind: 'measured' | 'recipe' | 'static' | 'custom';
+  /** Name of the mix or recipe, or the size that was asked for. */
   readonly recipe?: string;
 }
 
 /**
- * Tells by the types alone, which say more than a file name. A mix may give other types with an importance matrix
+ * Tells by what `cria quantize` notes about measurements, and otherwise by the types alone, which say more than a
+ * file name. A mix may give other types with an importance matrix
  * than without; both count. Where one type for every weight matrix is what two mixes come to, the first counts.
  */
-export function identifyTypes(file: Pick<TensorSource, 'tensors'>, shape: ModelShape): TypeChoice {
+export function identifyTypes(
+  file: Pick<TensorSource, 'metadata' | 'tensors'>,
+  shape: ModelShape,
+): TypeChoice {
+  if (file.metadata.has(PROVENANCE_KEYS.tensors)) {
+    const request = file.metadata.get(PROVENANCE_KEYS.request)?.value;
+    return { kind: 'measured', recipe: typeof request === 'string' ? request : undefined };
+  }
   const recipe = DYNAMIC_RECIPES.find((candidate) => follows(file, shape, candidate));
   if (recipe !== undefined) return { kind: 'recipe', recipe: recipe.name };
   const mix = STANDARD_MIXES.find((candidate) => follows(file, shape, candidate));

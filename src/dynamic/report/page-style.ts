@@ -2,7 +2,7 @@ const LIGHT = `
   color-scheme: light;
   --page: #f6f7f9; --card: #ffffff; --ink: #1a2130; --muted: #5b6475; --line: #e0e4ea;
   --grid: #eceff3; --axis: #b4bcc8; --accent: #1f6feb; --chip: #eef1f5;
-  --static: #7b8494; --recipe: #d9730d; --custom: #1f6feb; --good: #2f8f5b; --bad: #d1363c;
+  --static: #7b8494; --recipe: #d9730d; --measured: #1f6feb; --custom: #7a52d1; --good: #2f8f5b; --bad: #d1363c;
   --bits-0: #eef4fc; --bits-1: #d9e8fa; --bits-2: #bdd7f5; --bits-3: #9cc3ee; --bits-4: #78abe4;
   --bits-5: #3a78c4; --bits-6: #2d68b0; --bits-7: #1f5296; --bits-8: #133a75;
   --bits-ink-low: #1a2130; --bits-ink-high: #ffffff;
@@ -16,7 +16,7 @@ const DARK = `
   color-scheme: dark;
   --page: #0f141b; --card: #171d26; --ink: #e6eaf0; --muted: #9aa5b5; --line: #2a3340;
   --grid: #232b36; --axis: #4b5768; --accent: #6ea8fe; --chip: #222b37;
-  --static: #8d99aa; --recipe: #f0a04b; --custom: #6ea8fe; --good: #56c08a; --bad: #ff6b70;
+  --static: #8d99aa; --recipe: #f0a04b; --measured: #6ea8fe; --custom: #b197fc; --good: #56c08a; --bad: #ff6b70;
   --bits-0: #182536; --bits-1: #1b3150; --bits-2: #1f3f6a; --bits-3: #265086; --bits-4: #2f64a5;
   --bits-5: #5e96d6; --bits-6: #86b3e6; --bits-7: #aecff2; --bits-8: #d8e8fa;
   --bits-ink-low: #e6eaf0; --bits-ink-high: #0f1a28;
@@ -77,7 +77,7 @@ td.why { min-width: 250px; }
 td.label { min-width: 120px; }
 code { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 .tag { display: inline-block; padding: 0 8px; border-radius: 99px; background: var(--chip); font-size: 12px; white-space: nowrap; }
-.tag.static { color: var(--static); } .tag.recipe { color: var(--recipe); } .tag.custom { color: var(--custom); }
+.tag.static { color: var(--static); } .tag.recipe { color: var(--recipe); } .tag.measured { color: var(--measured); } .tag.custom { color: var(--custom); }
 .at { font-weight: 600; color: var(--good); } .below { font-weight: 600; color: var(--bad); }
 .chips { display: flex; flex-wrap: wrap; gap: 6px 10px; font-size: 12.5px; margin: 12px 0 0; color: var(--muted); }
 .chips span { background: var(--chip); border-radius: 6px; padding: 1px 8px; color: var(--ink); }

@@ -5,6 +5,7 @@ import { readImatrix } from '../../formats/imatrix/index.js';
 import { rowCount, type TensorSource } from '../../formats/tensor-source.js';
 import { blockFormat } from '../../quant/index.js';
 import { shapeOf } from '../model-shape.js';
+import { provenanceMetadata } from '../provenance.js';
 import { findRecipe } from '../recipes.js';
 import { type TypePlan, uniformPlan } from '../type-plan.js';
 import { identifyTypes } from './identify-types.js';
@@ -116,6 +117,11 @@ describe('buildReport', () => {
       identifyTypes(rounded(source, '', findRecipe(name).types(shape, true)), shape);
     expect(kindOf('UD-IQ2_XXS')).toEqual({ kind: 'recipe', recipe: 'UD-IQ2_XXS' });
     expect(kindOf('Q4_K_M')).toEqual({ kind: 'static', recipe: 'Q4_K_M' });
+    const metadata = provenanceMetadata({ request: '2.5 bits per weight', tensors: new Map() });
+    expect(identifyTypes({ metadata, tensors: source.tensors }, shape)).toEqual({
+      kind: 'measured',
+      recipe: '2.5 bits per weight',
+    });
   });
 
   it('refuses files of another model', async () => {

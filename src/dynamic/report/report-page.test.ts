@@ -57,7 +57,7 @@ function sample(changes: Partial<Report> = {}): Report {
     tensors,
     sampled: false,
     nf4: { bitsPerWeight: 4.5, error },
-    files: [file(HOSTILE, 'custom', 4000), file('Q4_K', 'static', 5000), file('UD', 'recipe', 6000)],
+    files: [file(HOSTILE, 'measured', 4000), file('Q4_K', 'static', 5000), file('UD', 'recipe', 6000)],
     importance: { file: HOSTILE, datasets: [HOSTILE], chunks: 3, chunkSize: 512 },
     coverage: {
       minTokens: 256,

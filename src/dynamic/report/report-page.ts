@@ -67,7 +67,7 @@ function countText(weights: number): string {
 function sizeSection(report: Report): Html {
   const { isKld } = lossOf(report);
   const frontier = new Set(paretoFrontier(report));
-  const kinds = (['custom', 'recipe', 'static'] as const).filter((kind) =>
+  const kinds = (['measured', 'recipe', 'static', 'custom'] as const).filter((kind) =>
     report.files.some((file) => file.kind === kind),
   );
   const loss = isKld
@@ -91,7 +91,8 @@ function symbol(kind: ReportFile['kind']): Html {
   const shapes = {
     static: html`<rect x="6" y="1" width="10" height="10" fill="${colour}"/>`,
     recipe: html`<path d="M11 1L16.5 11H5.5Z" fill="${colour}"/>`,
-    custom: html`<circle cx="11" cy="6" r="5" fill="${colour}"/>`,
+    measured: html`<circle cx="11" cy="6" r="5" fill="${colour}"/>`,
+    custom: html`<path d="M11 0L17 6L11 12L5 6Z" fill="${colour}"/>`,
   };
   return html`<svg viewBox="0 0 22 12">${shapes[kind]}</svg>`;
 }
@@ -102,8 +103,10 @@ function fileRow(file: ReportFile, best: boolean, withQuality: boolean): Html {
     quality === undefined
       ? html`<td class="n">–</td><td class="n">–</td><td class="n">–</td><td class="n">–</td>`
       : html`<td class="n">${significant(quality.meanKld)} <span class="muted">± ${significant(quality.meanKldError)}</span></td><td class="n">${significant(quality.kld99)}</td><td class="n">${quality.sameTopPercent.toFixed(1)}%</td><td class="n">${quality.perplexity.toFixed(3)}</td>`;
-  const name = file.recipe !== undefined && file.recipe !== file.label ? file.recipe : KIND_NAMES[file.kind];
-  return html`<tr><td class="label">${file.label}</td><td><span class="tag ${file.kind}">${name}</span></td><td class="n">${formatBytes(file.bytes)}</td><td class="n">${file.bitsPerWeight.toFixed(2)}</td><td class="n">${percent(file.error.weighted)}</td>${withQuality ? measured : undefined}<td>${best ? 'yes' : ''}</td></tr>
+  const { recipe } = file;
+  const detail =
+    recipe === undefined || recipe === file.label ? undefined : html` <span class="muted">${recipe}</span>`;
+  return html`<tr><td class="label">${file.label}</td><td><span class="tag ${file.kind}">${KIND_NAMES[file.kind]}</span>${detail}</td><td class="n">${formatBytes(file.bytes)}</td><td class="n">${file.bitsPerWeight.toFixed(2)}</td><td class="n">${percent(file.error.weighted)}</td>${withQuality ? measured : undefined}<td>${best ? 'yes' : ''}</td></tr>
 `;
 }
 
@@ -232,6 +235,6 @@ function methodSection({ sampled, importance, files, evaluationText }: Report): 
 <h2>How this was measured</h2>
 <p>Relative error of a matrix: Σ w·(x̂ − x)² / Σ w·x², of its weights x and what they became, x̂. ${weights} ${rows} The error of a file is the mean over its weights. Norms and routers stay as they are and do not count.</p>
 ${evaluated}
-<p class="muted">Files are told apart by their types: those that follow one of llama.cpp's mixes are static, those of a published dynamic recipe are named after it, and all others are own choices.</p>
+<p class="muted">Files are told apart by their types: those that follow one of llama.cpp's mixes are static, and those of a published dynamic recipe are named after it. A measured allocation says in its metadata how it was made.</p>
 </section>`;
 }

@@ -8,7 +8,8 @@ export const FLOOR_REASONS: Readonly<Record<TensorFloor['floor'], string>> = {
 };
 
 export const KIND_NAMES: Readonly<Record<ReportFile['kind'], string>> = {
-  static: 'static type',
+  measured: 'measured allocation',
   recipe: 'dynamic recipe',
-  custom: 'own choice of types',
+  static: 'static type',
+  custom: 'other types',
 };

@@ -6,15 +6,17 @@ import { placeLabels } from './place-labels.js';
 import { AXIS_STYLE, INK, renderChart } from './svg-chart.js';
 
 export const KIND_COLOURS: Readonly<Record<ReportFile['kind'], string>> = {
-  static: 'var(--static)',
+  measured: 'var(--measured)',
   recipe: 'var(--recipe)',
+  static: 'var(--static)',
   custom: 'var(--custom)',
 };
 
 const SYMBOLS: Readonly<Record<ReportFile['kind'], string>> = {
-  static: 'rect',
+  measured: 'circle',
   recipe: 'triangle',
-  custom: 'circle',
+  static: 'rect',
+  custom: 'diamond',
 };
 
 const WIDTH = 1040;
