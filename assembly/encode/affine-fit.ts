@@ -72,7 +72,6 @@ export function affineError(sums: AffineSums, scale: f32, offset: f32): f32 {
 }
 
 const MAX_REFINEMENTS = 5;
-const MAX_KEPT = 4;
 const fitSums = changetype<AffineSums>(newSums(1));
 
 /** The result of `fitAffine`, and its working line. */

@@ -1,6 +1,6 @@
 // The i-quants: layouts are described beside the decoders in src/quant.
 import { float, leastLane, loadBlock, values, weights } from './block';
-import { Grid, newGrid } from './grid';
+import { newGrid } from './grid';
 import {
   codes, GROUP_SHIFTED, NOT_SHIFTED, searchWords, shiftedDown, typicalScale, WORD_SHIFTED, WordFormat, words,
 } from './words';

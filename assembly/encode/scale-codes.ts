@@ -5,8 +5,7 @@ import { float, setFloat, sumLanes } from './block';
  * Words with P = Σwxg and Q = Σwg² change the error by s²Q − 2sP at the scale s, whichever scale they were sought
  * for. Every group has a few such lines; for four groups at a time, the best line and code are found at a given d.
  */
-const MAX_LINES = 24;
-const ROW: usize = 64;
+/** f32[24][16]: by line and group. */
 const lineP = memory.data(1536, 16);
 const lineQ = memory.data(1536, 16);
 /** P / Q: the scale that is best for the words. */
@@ -49,7 +48,7 @@ function choose(step: f32, lastCode: i32): f32 {
     let bestP = f32x4.splat(0);
     let bestQ = f32x4.splat(0);
     for (let line = 0; line < lineCount; line++) {
-      const from = at + <usize>line * ROW;
+      const from = at + (<usize>line << 6);
       const p = v128.load(lineP + from);
       const q = v128.load(lineQ + from);
       const rounded = f32x4.nearest(f32x4.sub(f32x4.mul(v128.load(lineScale + from), inverses), half));

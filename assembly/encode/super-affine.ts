@@ -17,7 +17,10 @@ export class AffineShape {
   steps: i32;
   narrowest: f32;
   keptFits: i32;
-  /** How many values of d and dmin are tried, the largest scale having the last code or one `stride`, `2 · stride`, … lower. */
+  /**
+   * How many values of d and dmin are tried: those that give the largest scale the last code, or one that is `stride`,
+   * `2 · stride`, … lower.
+   */
   starts: i32;
   stride: f32;
 }

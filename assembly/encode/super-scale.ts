@@ -3,7 +3,6 @@ import { float, halfOf, inverseOf, scaleOf, setFloat } from './block';
 import { fitScale, fittedGain, fittedScale, Levels, measure, momentP, momentQ, norm } from './scale-levels';
 
 const MAX_ROUNDS = 6;
-const MAX_STARTS = 16;
 
 @unmanaged
 export class ScaleShape {
@@ -18,7 +17,10 @@ export class ScaleShape {
   steps: i32;
   /** 2 to fit scales of either sign, 1 for positive ones only. */
   signs: i32;
-  /** How many scale codes at and below the ends of their range the largest scale is tried at, and how many of these are refined. */
+  /**
+   * How many scale codes, from the ends of their range inwards, the largest scale is tried at, and how many of these
+   * are refined.
+   */
   starts: i32;
   kept: i32;
 }

@@ -14,12 +14,6 @@ export interface Levels {
   measure(values: Float64Array, weights: Float64Array, from: number, count: number, scale: number): void;
 }
 
-/** Codes that stand for themselves. */
-export interface CodeRange extends Levels {
-  readonly low: number;
-  readonly high: number;
-}
-
 /** Nearest code to `value / scale`, given `1 / scale`. */
 export function nearestCode(value: number, inverse: number, low: number, high: number): number {
   const code = Math.floor(value * inverse + 0.5);
@@ -32,10 +26,9 @@ export function inverseOf(scale: number): number {
   return Number.isFinite(inverse) ? inverse : 0;
 }
 
-export function codeRange(low: number, high: number): CodeRange {
+/** Codes that stand for themselves. */
+export function codeRange(low: number, high: number): Levels {
   return {
-    low,
-    high,
     reach: Math.max(-low, high),
     measure(values, weights, from, count, scale) {
       const inverse = inverseOf(scale);
