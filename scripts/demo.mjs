@@ -1,13 +1,15 @@
 // The main job on the bundled model, through the same commands a user types. Files go to demo-output/.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const folder = 'demo-output';
-const TEXT = 'models/nano-scout/evaluation.txt';
-/** Windows of 512 tokens per perplexity: enough to tell the files apart, few enough to be quick. */
-const CHUNKS = '24';
+const CALIBRATION = 'models/nano-scout/calibration.txt';
+const EVALUATION = 'models/nano-scout/evaluation.txt';
+const RUNGS = ['UD-IQ1_S', 'UD-IQ1_M', 'UD-IQ2_XXS', 'UD-Q2_K_XL', 'UD-Q3_K_XL', 'UD-Q4_K_XL'];
+/** The custom target: the size of the UD-Q2_K_XL file, spent where measuring says it helps. */
+const RIVAL = 'UD-Q2_K_XL';
 
 /** Runs a command of Cria, shown as it would be typed; returns what it printed. */
 function cria(...args) {
@@ -20,30 +22,43 @@ function cria(...args) {
   });
 }
 
+const sizeOf = (file) => statSync(`${root}/${file}`).size;
+
 mkdirSync(`${root}/${folder}`, { recursive: true });
 const started = performance.now();
 
 const full = `${folder}/nano-scout-BF16.gguf`;
+const imatrix = `${folder}/nano-scout.imatrix.gguf`;
 cria('convert', 'models/nano-scout', '-o', full);
-const files = [full];
-for (const type of ['Q8_0', 'Q6_K', 'Q4_K']) {
-  const out = `${folder}/nano-scout-${type}.gguf`;
-  cria('quantize', full, '-o', out, '--type', type);
-  files.push(out);
-}
+// A part of the text, for the sake of time; without --chunks it is all of it.
+cria('calibrate', full, '-f', CALIBRATION, '-o', imatrix, '--chunks', '80');
 
-const rows = files.map((file) => {
-  const output = cria('evaluate', 'perplexity', file, '-f', TEXT, '--chunks', CHUNKS, '--json');
-  const { perplexity, perplexityError } = JSON.parse(output);
-  return { file, megabytes: statSync(`${root}/${file}`).size / 1e6, perplexity, perplexityError };
+const rungs = RUNGS.map((rung) => {
+  const out = `${folder}/nano-scout-${rung}.gguf`;
+  cria('quantize', full, '-o', out, '--recipe', rung, '--imatrix', imatrix);
+  return out;
 });
+const custom = `${folder}/nano-scout-custom.gguf`;
+const target = sizeOf(`${folder}/nano-scout-${RIVAL}.gguf`);
+const measuring = ['--target-size', String(target), '-f', CALIBRATION, '--chunks', '1'];
+cria('quantize', full, '-o', custom, '--imatrix', imatrix, ...measuring);
 
-const smallest = files.at(-1);
-process.stdout.write(cria('run', smallest, '-no-cnv', '-n', '60', '--seed', '7', '-p', 'A lifetime is'));
+const files = [...rungs, custom];
+const page = `${folder}/report.html`;
+const json = `${folder}/report.json`;
+const evaluating = ['-f', EVALUATION, '--chunks', '12'];
+cria('report', full, ...files, '--imatrix', imatrix, ...evaluating, '-o', page, '--json', json);
+const report = JSON.parse(readFileSync(`${root}/${json}`, 'utf8'));
 
-console.log(`\n\n${'file'.padEnd(38)} ${'MB'.padStart(7)}  perplexity`);
-for (const { file, megabytes, perplexity, perplexityError } of rows) {
-  const measured = `${perplexity.toFixed(3)} ± ${perplexityError.toFixed(3)}`;
-  console.log(`${file.padEnd(38)} ${megabytes.toFixed(2).padStart(7)}  ${measured}`);
+console.log(cria('run', rungs[0], '-no-cnv', '-n', '60', '--seed', '7', '-p', 'A lifetime is'));
+
+console.log(`\n${'file'.padEnd(40)} ${'MB'.padStart(6)}  perplexity  mean KLD`);
+const row = (file, bytes, perplexity, kld) =>
+  console.log(
+    `${file.padEnd(40)} ${(bytes / 1e6).toFixed(2).padStart(6)}  ${perplexity.toFixed(2).padStart(10)}  ${kld}`,
+  );
+row(full, sizeOf(full), report.files[0].quality.referencePerplexity, '–');
+for (const [i, { quality }] of report.files.entries()) {
+  row(files[i], sizeOf(files[i]), quality.perplexity, quality.meanKld.toFixed(4));
 }
-console.log(`\nDone in ${((performance.now() - started) / 1000).toFixed(0)} s. The files are in ${folder}/.`);
+console.log(`\nThe report is ${page}. Done in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
