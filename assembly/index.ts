@@ -4,6 +4,7 @@ export { quantizeActivations } from './activations';
 export { dequantizeRow } from './dequantize';
 export { matmulQuantized } from './matmul-quantized';
 export { matmulFloat } from './matmul-float';
-export { attend, storeCache } from './attention';
+export { attend } from './attention';
+export { storeCache } from './cache';
 export { accumulateSquares } from './squares';
 export { add, rmsNorm, ropeInterleaved, scale, scaleInto, siluMultiply } from './elementwise';

@@ -170,7 +170,7 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
       return address;
     };
     const out = bench.allocate(q.length * 4);
-    const scratch = bench.allocate(4 * (3 * 32 * dim + 32 + 2 * heads * tokens));
+    const scratch = bench.allocate(4 * (64 * dim + 192 + Math.ceil((heads * tokens) / 4) * 8 * (dim + 1)));
     const stride = heads * dim * 4;
     const [keys, values] = [cacheAt(k), cacheAt(v)];
     bench.kernels.attend(
