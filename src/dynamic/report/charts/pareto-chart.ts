@@ -144,7 +144,7 @@ function roundRange(values: readonly number[]): { min: number; max: number; inte
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const span = high > low ? high - low : high || 1;
   const power = 10 ** Math.floor(Math.log10(span));
-  const interval = ([0.1, 0.2, 0.5, 1].find((step) => span / (step * power) <= 10) ?? 1) * power;
+  const interval = ([0.1, 0.2, 0.5, 1].find((step) => span / (step * power) <= 14) ?? 1) * power;
   return {
     min: Math.max(0, Math.floor((low - span * 0.05) / interval) * interval),
     max: Math.ceil((high + span * 0.08) / interval) * interval,

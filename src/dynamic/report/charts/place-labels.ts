@@ -23,32 +23,44 @@ const HEIGHT = 14;
 const GAP = 9;
 const DOT = 6;
 
+/** Times that every label may look for a better place, now that it sees where the others went. */
+const ROUNDS = 4;
+
+/** Units² of covered label that a label goes to its next best place for. */
+const RANK_COST = 4;
+/** And for a place so far away that the point it belongs to is not clear. */
+const FAR_COST = 80;
+
 /**
  * Puts the label of each point beside, above or below it, where it covers least of the other labels and points and
- * stays inside `frame`. Greedy, from left to right.
+ * stays inside `frame`.
  */
 export function placeLabels(points: readonly LabelledPoint[], frame: Box): LabelPlace[] {
   const dots = points.map(({ x, y }) => boxAround(x, y, 2 * DOT, 2 * DOT));
-  const places: LabelPlace[] = points.map(() => ({ dx: 0, dy: 0 }));
-  const taken: Box[] = [];
-  const order = points.map((_, i) => i).sort((a, b) => points[a]!.x - points[b]!.x);
-  for (const index of order) {
-    const { x, y, text } = points[index]!;
-    const width = text.length * CHARACTER + 4;
-    const side = width / 2 + GAP;
-    let best: { cost: number; place: LabelPlace; box: Box } | undefined;
-    for (const [rank, [dx, dy]] of candidates(side).entries()) {
-      const box = boxAround(x + dx, y + dy, width, HEIGHT);
-      const overLabels = taken.reduce((sum, other) => sum + overlap(box, other), 0);
-      const overDots = dots.reduce((sum, dot, i) => sum + (i === index ? 0 : overlap(box, dot)), 0);
-      const outside = width * HEIGHT - overlap(box, frame);
-      const cost = overLabels + 2 * overDots + 4 * outside + rank;
-      if (best === undefined || cost < best.cost) best = { cost, place: { dx, dy }, box };
+  const placed: ({ place: LabelPlace; box: Box } | undefined)[] = points.map(() => undefined);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, { x, y, text }] of points.entries()) {
+      const width = text.length * CHARACTER + 4;
+      const taken = placed.flatMap((other, i) => (other === undefined || i === index ? [] : other.box));
+      const others = dots.filter((_, i) => i !== index);
+      let lowest = Infinity;
+      for (const [rank, [dx, dy]] of candidates(width / 2 + GAP).entries()) {
+        const box = boxAround(x + dx, y + dy, width, HEIGHT);
+        const outside = width * HEIGHT - overlap(box, frame);
+        const covered = covering(box, taken) + 2 * covering(box, others);
+        const far = Math.abs(dy) > 20 ? FAR_COST : 0;
+        const cost = covered + 4 * outside + RANK_COST * rank + far;
+        if (cost >= lowest) continue;
+        lowest = cost;
+        placed[index] = { place: { dx, dy }, box };
+      }
     }
-    places[index] = best!.place;
-    taken.push(best!.box);
   }
-  return places;
+  return placed.map((label) => label!.place);
+}
+
+function covering(box: Box, others: readonly Box[]): number {
+  return others.reduce((sum, other) => sum + overlap(box, other), 0);
 }
 
 /** Right of the point first, then around it, then further away. */
