@@ -1,6 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import { quote } from '../base/text.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
+import { unbiasRows } from '../quant/unbias-rows.js';
 import type { Piece } from './pieces.js';
 
 /** A piece with its bytes. The arrays view shared memory and are exactly as long as the rows need. */
@@ -29,8 +30,12 @@ export function recodeRows({ piece, source, target, importance }: RecodeJob): vo
   const values = scratch.subarray(0, weights);
   blockFormat(from).decode(source, values);
   checkFinite(piece, values);
-  if (from === to) target.set(source);
-  else blockFormat(to).encode!(values, target, columns, importance);
+  if (from === to) {
+    target.set(source);
+    return;
+  }
+  blockFormat(to).encode!(values, target, columns, importance);
+  unbiasRows(to, target, values, columns, importance);
 }
 
 function checkFinite({ name, columns, firstRow }: Piece, values: Float32Array): void {
