@@ -3,9 +3,10 @@ import { unpackFloat } from './unpack/index';
 
 // Products of F32, F16 and BF16 rows with float activations.
 //
-// Scratch of one call, for K columns: f32[8][K] rows as floats, then f32[K][8] the panel.
+// Scratch of one call, for K columns: f32[8][K] rows as floats, f32[K][8] the panel, f32[4][8] sums.
 
 const ROWS: i32 = 8;
+const ROW_BYTES: usize = 32;
 const TYPE_F32: i32 = 0;
 
 function dotFloats(w: usize, x: usize, columns: i32): f32 {
@@ -95,7 +96,7 @@ function panelTimes4(
  * y[t][r] (+)= Σ_k w[r][k] x[t][k] for `rows` consecutive F32, F16 or BF16 rows (columns a multiple of 4).
  * @param x f32[tokens][columns]
  * @param y f32, `yStride` bytes between tokens
- * @param scratch 64 × columns bytes
+ * @param scratch 64 × columns + 128 bytes
  */
 export function matmulFloat(
   type: i32, w: usize, rowBytes: usize, rows: i32, columns: i32,
@@ -103,6 +104,7 @@ export function matmulFloat(
 ): void {
   const xStride = <usize>columns << 2;
   const panel = scratch + 8 * xStride;
+  const tile = scratch + 16 * xStride;
   let row: i32 = 0;
   // Below four tokens, laying the rows out for the panel kernel costs more than it saves.
   if (tokens >= 4) {
@@ -118,11 +120,13 @@ export function matmulFloat(
       for (; t + 4 <= tokens; t += 4) {
         panelTimes4(panel, columns, x + <usize>t * xStride, xStride, out + <usize>t * yStride, yStride, accumulate);
       }
-      for (; t < tokens; t++) {
-        for (let r: usize = 0; r < <usize>ROWS; r++) {
-          const value = dotFloats(scratch + r * xStride, x + <usize>t * xStride, columns);
-          const at = out + (r << 2) + <usize>t * yStride;
-          store<f32>(at, accumulate ? load<f32>(at) + value : value);
+      if (t < tokens) {
+        // The last four once more, of which only those that are missing count.
+        const from = tokens - 4;
+        panelTimes4(panel, columns, x + <usize>from * xStride, xStride, tile, ROW_BYTES, false);
+        for (; t < tokens; t++) {
+          const sums = tile + <usize>(t - from) * ROW_BYTES;
+          storeSums(out + <usize>t * yStride, v128.load(sums), v128.load(sums, 16), accumulate);
         }
       }
     }

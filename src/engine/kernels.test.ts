@@ -215,8 +215,8 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
     blockFormat(type).encode!(weights, stored, columns);
     blockFormat(type).decode(stored, weights);
     const w = bench.bytes(stored);
-    const scratch = bench.allocate(64 * columns);
-    for (const tokens of [1, 3, 4, 9]) {
+    const scratch = bench.allocate(laneScratchBytes(columns, 32, 1));
+    for (const tokens of [1, 3, 4, 9, 11]) {
       const x = randomFloats(tokens * columns, 10);
       const expected = new Float32Array(tokens * rows);
       for (let t = 0; t < tokens; t++) {

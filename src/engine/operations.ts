@@ -58,7 +58,7 @@ export const ATTENTION_TOKENS = 16;
 
 /** Bytes of scratch a lane needs for products with up to `columns` columns and heads of `headDim`. */
 export function laneScratchBytes(columns: number, headDim: number, headsPerKv: number): number {
-  const products = Math.max(64 * columns, 24 * columns + 8192);
+  const products = Math.max(64 * columns + 128, 24 * columns + 8192);
   const quads = Math.ceil((headsPerKv * ATTENTION_TOKENS) / 4);
   const attention = 4 * (64 * headDim + 192 + quads * 8 * (headDim + 1));
   return Math.max(products, attention);
