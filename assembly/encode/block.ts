@@ -42,30 +42,6 @@ export function inverseOf(scale: f32): f32 {
   return abs(scale) > 1e-12 ? <f32>1 / scale : 0;
 }
 
-/** Weighted squares of a super-block, Σwx². */
-function weightedSquares(): f32 {
-  let sum = f32x4.splat(0);
-  for (let at: usize = 0; at < 1024; at += 16) {
-    const x = v128.load(values + at);
-    sum = f32x4.add(sum, f32x4.mul(v128.load(weights + at), f32x4.mul(x, x)));
-  }
-  return sumLanes(sum);
-}
-
-/**
- * The scale that least squares give makes a block smaller than it was, at one bit by a fifth: the decoded block's share
- * of the original, Σwxx̂ / Σwx², is one minus the relative error. All blocks shrink alike, so the outputs of a matrix do
- * too, and through several matrices a model suffers more from that than from as much unsystematic error. This returns
- * the scale enlarged so that the share comes `fullness` of the way to one, which costs little in error: the square of
- * what it adds. It is at most a quarter, for blocks that have nothing in common with what they became.
- *
- * @param product Σwxq, where the block decodes to scale · q
- */
-export function unshrunk(scale: f32, product: f32, fullness: f32): f32 {
-  const missing = weightedSquares() / (scale * product) - 1;
-  return scale * (1 + fullness * min(max(missing, 0), 0.25));
-}
-
 // @ts-ignore: decorator
 @inline
 export function float(array: usize, at: i32): f32 {

@@ -7,7 +7,6 @@ import {
 
 function newFormat(
   octets: i32, shifts: i32, unit: f32, lastCode: i32, firstProbe: f32, probeStep: f32, probeCount: i32,
-  fullness: f32,
 ): WordFormat {
   const format = changetype<WordFormat>(heap.alloc(offsetof<WordFormat>()));
   format.octets = octets;
@@ -17,18 +16,17 @@ function newFormat(
   format.firstProbe = firstProbe;
   format.probeStep = probeStep;
   format.probeCount = probeCount;
-  format.fullness = fullness;
   return format;
 }
 
 // More probes and longer lists lower the error a little; the finer the grid, the more probes help.
-const iq1s = newFormat(4, GROUP_SHIFTED, 1, 7, 0.9, 1.3, 3, 0.7);
-const iq1m = newFormat(2, WORD_SHIFTED, 1, 7, 0.9, 1.4, 2, 0.7);
-const iq2xxs = newFormat(4, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7, 0.9);
-const iq2xs = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7, 0.9);
-const iq2s = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.75, 1.3, 5, 1);
-const iq3xxs = newFormat(4, NOT_SHIFTED, 0.25, 15, 0.7, 1.15, 10, 1);
-const iq3s = newFormat(4, NOT_SHIFTED, 1, 15, 0.7, 1.2, 8, 1);
+const iq1s = newFormat(4, GROUP_SHIFTED, 1, 7, 0.9, 1.3, 3);
+const iq1m = newFormat(2, WORD_SHIFTED, 1, 7, 0.9, 1.4, 2);
+const iq2xxs = newFormat(4, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7);
+const iq2xs = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.7, 1.22, 7);
+const iq2s = newFormat(2, NOT_SHIFTED, 0.125, 15, 0.75, 1.3, 5);
+const iq3xxs = newFormat(4, NOT_SHIFTED, 0.25, 15, 0.7, 1.15, 10);
+const iq3s = newFormat(4, NOT_SHIFTED, 1, 15, 0.7, 1.2, 8);
 
 function setGrid(format: WordFormat, entries: usize, count: i32, size: i32, listed: i32): void {
   format.grid = newGrid(entries, count, size, listed);

@@ -1,5 +1,5 @@
 // Words and scales of super-blocks of the lattice formats.
-import { halfOf, inverseOf, scaleOf, sumLanes, unshrunk, values, weights } from './block';
+import { halfOf, inverseOf, scaleOf, sumLanes, values, weights } from './block';
 import { Grid, nearestOctet, nearestQuad } from './grid';
 import { addLine, bestCode, bestLine, bestScale, chooseCodes, clearLines } from './scale-codes';
 
@@ -28,8 +28,6 @@ export class WordFormat {
   firstProbe: f32;
   probeStep: f32;
   probeCount: i32;
-  /** How much of the shrinking that least squares cause is undone; see `unshrunk`. */
-  fullness: f32;
 }
 
 /** i32[64]: chosen words. */
@@ -185,6 +183,8 @@ export function searchWords(format: WordFormat): u32 {
     numerator += multiplier * foundP;
     denominator += multiplier * multiplier * foundQ;
   }
-  if (!(denominator > 0 && numerator > 0)) return half;
-  return halfOf(unshrunk(numerator / denominator, numerator, format.fullness));
+  if (!(denominator > 0)) return half;
+  const refitted = halfOf(numerator / denominator);
+  const e = scaleOf(refitted);
+  return e * (e * denominator - 2 * numerator) < d * (d * denominator - 2 * numerator) ? refitted : half;
 }
