@@ -175,7 +175,7 @@ function weigh(scores: usize, count: i32, stats: usize, factors: usize, constant
   const end = scores + (<usize>count << 4);
   const before = v128.load(stats);
   let largest = before;
-  for (let at = scores; at < end; at += 16) largest = f32x4.max(largest, v128.load(at));
+  for (let at = scores; at < end; at += 16) largest = f32x4.pmax(largest, v128.load(at));
   v128.store(stats, largest);
   v128.store(factors, before);
   const factor = expShifted(factors, factors + 16, largest, constants);

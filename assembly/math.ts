@@ -16,6 +16,9 @@ export function nmadd(a: v128, b: v128, c: v128): v128 {
   return f32x4.sub(c, f32x4.mul(a, b));
 }
 
+/** 1.5 · 2^23: adding it to a small number rounds that to an integer, which is then the sum's lowest bits. */
+export const ROUNDER: f32 = 12582912;
+
 // @ts-ignore: decorator
 @inline
 export function sumLanes(v: v128): f32 {
@@ -30,8 +33,10 @@ export function sumLanes(v: v128): f32 {
 // @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
-  const clamped = f32x4.min(f32x4.max(x, f32x4.splat(-87.0)), f32x4.splat(88.0));
-  const n = f32x4.nearest(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)));
+  // pmax and pmin are one instruction each, max and min many; a NaN stays one either way.
+  const clamped = f32x4.pmin(f32x4.pmax(x, f32x4.splat(-87.0)), f32x4.splat(88.0));
+  const t = f32x4.add(f32x4.mul(clamped, f32x4.splat(1.44269504088896341)), f32x4.splat(ROUNDER));
+  const n = f32x4.sub(t, f32x4.splat(ROUNDER));
   let r = f32x4.sub(clamped, f32x4.mul(n, f32x4.splat(0.693359375)));
   r = f32x4.sub(r, f32x4.mul(n, f32x4.splat(-2.12194440e-4)));
   let p = f32x4.splat(1.9875691500e-4);
@@ -41,15 +46,14 @@ export function exp4(x: v128): v128 {
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(1.6666665459e-1));
   p = f32x4.add(f32x4.mul(p, r), f32x4.splat(5.0000001201e-1));
   p = f32x4.add(f32x4.mul(f32x4.mul(p, r), r), f32x4.add(r, f32x4.splat(1)));
-  const exponent = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(n), i32x4.splat(127)), 23);
-  return f32x4.mul(p, exponent);
+  return i32x4.add(p, i32x4.shl(t, 23));
 }
 
 /** What expShifted reads: V8 would build constants anew in every round of its loop. */
 export function storeExpConstants(target: usize): void {
   v128.store(target, f32x4.splat(-86.0));
   v128.store(target, f32x4.splat(1.44269504088896341), 16);
-  v128.store(target, f32x4.splat(12582912.0), 32);
+  v128.store(target, f32x4.splat(ROUNDER), 32);
   v128.store(target, f32x4.splat(0.693359375), 48);
   v128.store(target, f32x4.splat(-2.12194440e-4), 64);
   v128.store(target, f32x4.splat(1.9875691500e-4), 80);
@@ -65,7 +69,7 @@ export const EXP_CONSTANTS_BYTES: usize = 192;
 
 /**
  * Vectors x ⩽ shift to e^(x − shift) in place, relative error below 3e-7 (e^−86 for all below); returns their sum.
- * exp4's polynomial; n is read off the low bits of a sum with 1.5 · 2^23, which rounds to integers.
+ * The steps of exp4.
  */
 // @ts-ignore: decorator
 @inline
@@ -84,7 +88,7 @@ export function expShifted(address: usize, end: usize, shift: v128, constants: u
   const one = v128.load(constants, 176);
   let sum = f32x4.splat(0);
   for (; address < end; address += 16) {
-    const x = f32x4.max(f32x4.sub(v128.load(address), shift), lowest);
+    const x = f32x4.pmax(f32x4.sub(v128.load(address), shift), lowest);
     const t = madd(x, log2e, rounder);
     const n = f32x4.sub(t, rounder);
     const r = nmadd(n, ln2Low, nmadd(n, ln2High, x));

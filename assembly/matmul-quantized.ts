@@ -87,7 +87,8 @@ export function matmulQuantized(
       for (let t: i32 = 0; t < tokens; t += TILE) {
         const count = min(TILE, tokens - t);
         const from = x + <usize>t * block;
-        memory.fill(sums, 0, TILE * 32);
+        memory.fill(sums, 0, <usize>count * 16);
+        memory.fill(sums + TILE * 16, 0, <usize>count * 16);
         if (bytes) addTileBytes(panel, k, group, steps, from, xStride, count);
         else addTileWords(panel, k, from, xStride, count);
         storeTile(sums, y + (<usize>row << 2) + <usize>t * yStride, yStride, count, accumulate);
