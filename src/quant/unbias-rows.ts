@@ -21,12 +21,18 @@ const SCALE_OFFSETS: { readonly [type in GgmlType]?: readonly number[] } = {
 /** Offset of IQ1_M's four 16-bit words of scales; the upper four bits of each are a quarter of the block's half. */
 const IQ1_M_SCALES = 48;
 
+/**
+ * How much of the shrinking is undone. At one bit all of it costs so much error that less of it serves the model better:
+ * on nano-scout at UD-IQ1_S the divergence is 0.0715 without, 0.0330 with all and 0.0305 with seven tenths.
+ */
+const FULLNESS: { readonly [type in GgmlType]?: number } = { IQ1_S: 0.7, IQ1_M: 0.7 };
+
 /** Corrections beyond these would mean that a row has nothing in common with the original. */
 const LARGEST_FACTOR = 1.5;
 
 /**
- * Scales each encoded row so that it is no longer shorter than the original in the original's own direction:
- * Σ w·x̂·x = Σ w·x². Rounding for the least squared error shrinks weights by as much as its relative error (20% at
+ * Scales each encoded row so that it is no longer shorter than the original in the original's own direction,
+ * Σ w·x̂·x = Σ w·x², or at one bit less so. Rounding for the least squared error shrinks weights by as much as its relative error (20% at
  * IQ1_S), and that error does not average out over a layer's inputs as rounding noise does: all its outputs become
  * too small at once. Undoing it raises the squared error somewhat and lowers the divergence of the model a lot: by
  * half at IQ1_S. No effect on types of more than 3.5 bits.
@@ -52,7 +58,7 @@ export function unbiasRows(
       norm += weight * value * value;
       product += weight * value * decoded[column]!;
     }
-    const factor = norm / product;
+    const factor = 1 + (FULLNESS[type] ?? 1) * (norm / product - 1);
     if (factor > 1 && factor <= LARGEST_FACTOR) scaleBlocks(type, bytes, factor);
   }
 }
