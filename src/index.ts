@@ -1,5 +1,6 @@
 /**
- * Cria as a library: load Llama 4 models, compute logits, write text, chat, evaluate, and read and convert model files.
+ * Cria as a library: load Llama 4 models, compute logits, write text, chat, calibrate, quantize, evaluate, and
+ * read and convert model files.
  * See docs/library.md.
  *
  * @module
@@ -20,7 +21,22 @@ export { type ConvertOptions, convertCheckpoint } from './convert/convert.js';
 export type { Llama4Config } from './convert/llama4-config.js';
 export { openModel } from './convert/open-model.js';
 export { type ExportOptions, exportCheckpoint } from './convert/to-safetensors.js';
-export { evaluatePerplexity, type PerplexityOptions, type PerplexityResult } from './evaluate/index.js';
+export { type CalibrationResult, calibrateToFile } from './dynamic/calibrate-to-file.js';
+export { type CoverageReport, coverageReport } from './dynamic/coverage.js';
+export { type Measurements, type MeasureOptions, measureModel } from './dynamic/measurements.js';
+export { shapeOf } from './dynamic/model-shape.js';
+export { planQuantization, type QuantizationPlan, type SizeTarget } from './dynamic/plan-quantization.js';
+export { layoutOutput, type QuantizeOptions, quantizeModel } from './dynamic/quantize.js';
+export { findRecipe, RECIPES } from './dynamic/recipes.js';
+export { resolvePlan, type TypePlan } from './dynamic/type-plan.js';
+export {
+  type DivergenceOptions,
+  type DivergenceResult,
+  evaluateDivergence,
+  evaluatePerplexity,
+  type PerplexityOptions,
+  type PerplexityResult,
+} from './evaluate/index.js';
 export type { GgmlType } from './formats/ggml-types.js';
 export {
   describeGguf,
@@ -32,6 +48,7 @@ export {
   splitGguf,
   writeGguf,
 } from './formats/gguf/index.js';
+export { type Imatrix, readImatrix, writeImatrix } from './formats/imatrix/index.js';
 export { openSafetensors, type SafetensorsFile, writeSafetensors } from './formats/safetensors/index.js';
 export type { Metadata, MetadataValue, TensorInfo, TensorSource } from './formats/tensor-source.js';
 export type {
