@@ -22,7 +22,7 @@ export class EncodePool {
 
   constructor(threads: number) {
     for (let i = 0; i < threads; i++) {
-      const worker = new Worker(require.resolve('#encode-worker'));
+      const worker = new Worker(require.resolve('#encode-worker'), { execArgv: [] });
       worker.on('message', (reply: EncodeReply) => this.#finish(worker, reply));
       worker.on('error', (error) => this.#fail(error));
       this.#workers.push(worker);
