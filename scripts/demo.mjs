@@ -58,7 +58,7 @@ const row = (file, bytes, perplexity, kld) =>
     `${file.padEnd(40)} ${(bytes / 1e6).toFixed(2).padStart(6)}  ${perplexity.toFixed(2).padStart(10)}  ${kld}`,
   );
 row(full, sizeOf(full), report.files[0].quality.referencePerplexity, '–');
-for (const [i, { quality }] of report.files.entries()) {
-  row(files[i], sizeOf(files[i]), quality.perplexity, quality.meanKld.toFixed(4));
+for (const { file, bytes, quality } of report.files) {
+  row(`${folder}/${file}`, bytes, quality.perplexity, quality.meanKld.toFixed(4));
 }
 console.log(`\nThe report is ${page}. Done in ${((performance.now() - started) / 1000).toFixed(0)} s.`);
