@@ -56,16 +56,6 @@ export function bf16ToF32(bits: number): number {
   return scratchFloat[0]!;
 }
 
-/** The 16 bits of the bfloat16 nearest to `value` (taken as a float), ties to even. NaN stays a quiet NaN. */
-export function f32ToBf16(value: number): number {
-  scratchFloat[0] = value;
-  const bits = scratchBits[0]!;
-  if ((bits & 0x7fffffff) > 0x7f800000) {
-    return (bits >>> 16) | 0x40;
-  }
-  return (bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16;
-}
-
 /** Little-endian half at `source[at]`, as a number. */
 export function readF16(source: Uint8Array, at: number): number {
   return halfValues[readU16(source, at)]!;
