@@ -6,6 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runVerb, type Terminal } from '../src/cli/verb.js';
 import { evaluateDivergenceVerb } from '../src/cli/verbs/evaluate-divergence.js';
 import { convertCheckpoint } from '../src/convert/convert.js';
+import { openModel } from '../src/convert/open-model.js';
+import { tokenizerFromGguf } from '../src/model/tokenizer/index.js';
 import { NANO_SCOUT } from './golden.js';
 
 const TEXT = join(NANO_SCOUT, 'evaluation.txt');
@@ -43,6 +45,20 @@ describe('cria evaluate divergence', () => {
     const result = await divergence(NANO_SCOUT, '--reference', NANO_SCOUT, ...LENGTH);
     expect(result).toMatchObject({ ...SAME, tokens: 2 * 63, chunks: 2, contextSize: 128 });
     expect(result.perplexity).toBe(result.referencePerplexity);
+  });
+
+  it('drops the last line break of a text, as llama.cpp does, so that it completes no window', async () => {
+    const source = await openModel(NANO_SCOUT);
+    await source.close();
+    const tokenizer = tokenizerFromGguf(source.metadata);
+    const count = (text: string) => tokenizer.encode(text, { addBos: true }).length;
+    const words = (await readFile(TEXT, 'utf8')).split(/\s+/, 400);
+    const starts = words.map((_, i) => words.slice(0, i + 1).join(' '));
+    const text = starts.find((start) => count(start) % 64 === 63 && count(`${start}\n`) % 64 === 0)!;
+    const path = join(folder, 'line.txt');
+    await writeFile(path, `${text}\n`);
+    const result = await divergence(NANO_SCOUT, '--reference', NANO_SCOUT, '-f', path, '-c', '64', '-t', '2');
+    expect(result.chunks).toBe(Math.floor(count(text) / 64));
   });
 
   it('is the same side by side, through a base file and through the cache', async () => {

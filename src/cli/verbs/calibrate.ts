@@ -6,7 +6,8 @@ import { filesIdentity, inputFiles } from '../../dynamic/input-files.js';
 import { textTable } from '../../formats/text-table.js';
 import { loadFromSource } from '../../generate/load-model.js';
 import { encodeCalibrationTexts, readTextFiles } from '../calibration-texts.js';
-import { choice, integer, text, texts, toggle } from '../options.js';
+import { choice, text, texts, toggle } from '../options.js';
+import { MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -15,9 +16,7 @@ export const calibrateVerb = defineVerb({
   summary: 'Measure which weights matter: an importance matrix for quantizing',
   details:
     'The file opens in llama-quantize, and reads its own. Stopped or killed, the same command goes on where it was. Afterwards a table says which experts saw too little text.',
-  positionals: [
-    { name: 'MODEL', help: 'a GGUF file, the first part of a split one, or a checkpoint folder' },
-  ],
+  positionals: [MODEL],
   options: {
     files: texts(['-f', '--file'], 'FILE', {
       help: 'text to run through the model, or chats: a .jsonl file with {"messages": [...]} on each line, laid out by the template of the model; may be given several times',
@@ -25,8 +24,8 @@ export const calibrateVerb = defineVerb({
     output: text(['-o', '--output', '--output-file'], 'FILE', {
       help: 'the importance matrix to write, NAME.imatrix.gguf; required',
     }),
-    chunks: integer(['--chunks'], { initial: -1, min: -1, help: 'windows to evaluate at most; -1 for all' }),
-    contextSize: integer(['-c', '--ctx-size'], { initial: 512, min: 2, help: 'tokens of a window' }),
+    chunks: WINDOW_OPTIONS.chunks,
+    contextSize: WINDOW_OPTIONS.contextSize,
     format: choice(['--output-format'], ['gguf', 'dat'], {
       initial: 'gguf',
       help: "llama.cpp's present format, or the one before, which ik_llama.cpp reads",
@@ -37,12 +36,7 @@ export const calibrateVerb = defineVerb({
     parseSpecial: toggle(['--parse-special'], {
       help: 'read special tokens spelled out in a text as such',
     }),
-    threads: integer(['-t', '--threads'], {
-      initial: undefined,
-      min: 1,
-      max: 512,
-      help: 'worker threads (default: one per processor core)',
-    }),
+    threads: THREADS,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {

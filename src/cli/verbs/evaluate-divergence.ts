@@ -14,8 +14,9 @@ import {
 import { modelFingerprint } from '../../formats/fingerprint.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { loadFromSource, loadModel } from '../../generate/load-model.js';
-import { integer, text, toggle } from '../options.js';
-import { readTextInput } from '../text-input.js';
+import { text, toggle } from '../options.js';
+import { BATCH_SIZE, MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
+import { readPromptInput } from '../text-input.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -27,9 +28,7 @@ export const evaluateDivergenceVerb = defineVerb({
     '--reference-cache the reference runs first and its log-probabilities are stored in 16 bits, as ' +
     'llama-perplexity stores them: then only one model is in memory at a time, and the next comparison needs no ' +
     'reference run.',
-  positionals: [
-    { name: 'MODEL', help: 'a GGUF file, the first part of a split one, or a checkpoint folder' },
-  ],
+  positionals: [MODEL],
   options: {
     reference: text(['--reference'], 'MODEL', {
       help: 'the model to compare with, as it was before quantizing',
@@ -43,20 +42,9 @@ export const evaluateDivergenceVerb = defineVerb({
     cache: text(['--reference-cache'], 'FOLDER', {
       help: 'store and reuse the log-probabilities in this folder, found by the content of reference and text',
     }),
-    contextSize: integer(['-c', '--ctx-size'], { initial: 512, min: 2, help: 'tokens of a window' }),
-    chunks: integer(['--chunks'], { initial: -1, min: -1, help: 'windows to evaluate at most; -1 for all' }),
-    threads: integer(['-t', '--threads'], {
-      initial: undefined,
-      min: 1,
-      max: 512,
-      help: 'worker threads (default: one per processor core)',
-    }),
-    batchSize: integer(['-b', '--batch-size'], {
-      initial: undefined,
-      min: 1,
-      max: 65536,
-      help: 'tokens computed at once',
-    }),
+    ...WINDOW_OPTIONS,
+    threads: THREADS,
+    batchSize: BATCH_SIZE,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values, given }) => {
@@ -76,7 +64,7 @@ export const evaluateDivergenceVerb = defineVerb({
     const run: Run = {
       terminal,
       load: { threads, batchSize, signal: terminal.signal },
-      content: values.file === undefined ? undefined : await readTextInput(terminal, values.file),
+      content: values.file === undefined ? undefined : await readPromptInput(terminal, values.file),
       contextSize: given.has('contextSize') || reference !== undefined ? values.contextSize : undefined,
       chunks: values.chunks < 1 ? undefined : values.chunks,
     };

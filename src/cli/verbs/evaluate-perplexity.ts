@@ -1,7 +1,8 @@
 import { CriaError } from '../../base/errors.js';
 import { evaluatePerplexity, type PerplexityResult } from '../../evaluate/index.js';
 import { loadModel } from '../../generate/load-model.js';
-import { integer, text, toggle } from '../options.js';
+import { text, toggle } from '../options.js';
+import { BATCH_SIZE, MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { readPromptInput } from '../text-input.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -11,25 +12,12 @@ export const evaluatePerplexityVerb = defineVerb({
   summary: 'Measure how well a model predicts a text',
   details:
     'The windows are those of llama-perplexity, so that the figures compare: of each, the second half is scored.',
-  positionals: [
-    { name: 'MODEL', help: 'a GGUF file, the first part of a split one, or a checkpoint folder' },
-  ],
+  positionals: [MODEL],
   options: {
     file: text(['-f', '--file'], 'FILE', { help: 'the text (- for standard input); required' }),
-    contextSize: integer(['-c', '--ctx-size'], { initial: 512, min: 2, help: 'tokens of a window' }),
-    chunks: integer(['--chunks'], { initial: -1, min: -1, help: 'windows to evaluate at most; -1 for all' }),
-    threads: integer(['-t', '--threads'], {
-      initial: undefined,
-      min: 1,
-      max: 512,
-      help: 'worker threads (default: one per processor core)',
-    }),
-    batchSize: integer(['-b', '--batch-size'], {
-      initial: undefined,
-      min: 1,
-      max: 65536,
-      help: 'tokens computed at once',
-    }),
+    ...WINDOW_OPTIONS,
+    threads: THREADS,
+    batchSize: BATCH_SIZE,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {

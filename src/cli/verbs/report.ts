@@ -14,7 +14,7 @@ import { readImatrix } from '../../formats/imatrix/index.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { loadFromSource } from '../../generate/load-model.js';
 import { integer, text } from '../options.js';
-import { readTextInput } from '../text-input.js';
+import { readPromptInput } from '../text-input.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -64,7 +64,7 @@ export const reportVerb = defineVerb({
     }
     const outputs = [output, json].filter((path) => path !== undefined && path !== '-') as string[];
     for (const path of outputs) await checkNotAFolder(path);
-    const content = values.file === undefined ? undefined : await readTextInput(terminal, values.file);
+    const content = values.file === undefined ? undefined : await readPromptInput(terminal, values.file);
     const sources: TensorSource[] = [];
     try {
       for (const path of [original, ...quantized]) sources.push(await openModel(path));

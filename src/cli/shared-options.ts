@@ -1,0 +1,29 @@
+import { integer } from './options.js';
+import type { Positional } from './verb.js';
+
+// What several verbs take in the same words.
+
+export const MODEL: Positional = {
+  name: 'MODEL',
+  help: 'a GGUF file, the first part of a split one, or a checkpoint folder',
+};
+
+/** Windows of text that a model runs over. */
+export const WINDOW_OPTIONS = {
+  contextSize: integer(['-c', '--ctx-size'], { initial: 512, min: 2, help: 'tokens of a window' }),
+  chunks: integer(['--chunks'], { initial: -1, min: -1, help: 'windows to evaluate at most; -1 for all' }),
+};
+
+export const THREADS = integer(['-t', '--threads'], {
+  initial: undefined,
+  min: 1,
+  max: 512,
+  help: 'worker threads (default: one per processor core)',
+});
+
+export const BATCH_SIZE = integer(['-b', '--batch-size'], {
+  initial: undefined,
+  min: 1,
+  max: 65536,
+  help: 'tokens computed at once',
+});
