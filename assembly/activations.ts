@@ -10,7 +10,6 @@ export const BYTE_BLOCK: usize = 48;
 export const WORD_BLOCK: usize = 80;
 
 /** Eight floats times `inverse`, rounded. */
-// @ts-ignore: decorator
 @inline
 function codes8(x: usize, inverse: v128, rounder: v128): v128 {
   const low = i32x4.sub(f32x4.add(f32x4.mul(v128.load(x), inverse), rounder), rounder);
@@ -18,14 +17,12 @@ function codes8(x: usize, inverse: v128, rounder: v128): v128 {
   return i16x8.narrow_i32x4_s(low, high);
 }
 
-// @ts-ignore: decorator
 @inline
 function sumPairs(a: v128, b: v128, ones: v128): v128 {
   return i32x4.add(i32x4.dot_i16x8_s(a, ones), i32x4.dot_i16x8_s(b, ones));
 }
 
 /** Of four sums of the first 16 codes and four of the others: (any, all, first 16, others). */
-// @ts-ignore: decorator
 @inline
 function combineSums(first: v128, second: v128): v128 {
   const pairs = i32x4.add(
@@ -36,7 +33,6 @@ function combineSums(first: v128, second: v128): v128 {
 }
 
 /** Largest magnitude, as a float; NaN when there is one. */
-// @ts-ignore: decorator
 @inline
 function largestOf32(x: usize): f32 {
   // Bits without their sign compare as integers as magnitudes do, and those of a NaN are greater than all numbers'.

@@ -16,7 +16,6 @@ const KEYS: i32 = 32;
 const TYPE_F32: i32 = 0;
 
 /** Scores of four queries against eight keys to f32[8][4]. */
-// @ts-ignore: decorator
 @inline
 function scoreEight(queries: usize, key: usize, keyBytes: usize, scores: usize): void {
   let k1 = key + keyBytes;
@@ -184,7 +183,6 @@ function weigh(scores: usize, count: i32, stats: usize, factors: usize, constant
 }
 
 /** Address of a row's queries or results; rows past the last are the last. */
-// @ts-ignore: decorator
 @inline
 function rowAt(base: usize, stride: usize, heads: i32, headBytes: usize, row: i32, rows: i32): usize {
   const r = min(row, rows - 1);

@@ -1,7 +1,6 @@
 // Vector arithmetic shared by the kernels. ASC_FEATURE_RELAXED_SIMD picks one of the two builds at compile time.
 
 /** a × b + c; fused in the relaxed build. */
-// @ts-ignore: decorator
 @inline
 export function madd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
@@ -9,7 +8,6 @@ export function madd(a: v128, b: v128, c: v128): v128 {
 }
 
 /** c − a × b; fused in the relaxed build. */
-// @ts-ignore: decorator
 @inline
 export function nmadd(a: v128, b: v128, c: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_nmadd(a, b, c);
@@ -19,7 +17,6 @@ export function nmadd(a: v128, b: v128, c: v128): v128 {
 /** 1.5 · 2^23: adding it to a small number rounds that to an integer, which is then the sum's lowest bits. */
 export const ROUNDER: f32 = 12582912;
 
-// @ts-ignore: decorator
 @inline
 export function sumLanes(v: v128): f32 {
   const pairs = f32x4.add(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
@@ -30,7 +27,6 @@ export function sumLanes(v: v128): f32 {
  * e^x in four lanes, relative error below 3e-7. Below -87 the result is the smallest normal value's neighbourhood,
  * which every use here (softmax, sigmoid) treats as zero. Cephes' reduction: x = n ln 2 + r, |r| <= ln 2 / 2.
  */
-// @ts-ignore: decorator
 @inline
 export function exp4(x: v128): v128 {
   // pmax and pmin are one instruction each, max and min many; a NaN stays one either way.
@@ -71,7 +67,6 @@ export const EXP_CONSTANTS_BYTES: usize = 192;
  * Vectors x ⩽ shift to e^(x − shift) in place, relative error below 3e-7 (e^−86 for all below); returns their sum.
  * The steps of exp4.
  */
-// @ts-ignore: decorator
 @inline
 export function expShifted(address: usize, end: usize, shift: v128, constants: usize): v128 {
   const lowest = v128.load(constants);

@@ -49,7 +49,6 @@ function interleave4(source: usize, panel: usize, columns: i32): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function storeSums(y: usize, low: v128, high: v128, accumulate: bool): void {
   if (accumulate) {

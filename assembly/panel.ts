@@ -3,7 +3,6 @@
 /** Tokens whose sums and activations of one group of columns stay in the first cache. */
 export const TILE: i32 = 256;
 
-// @ts-ignore: decorator
 @inline
 function storeTransposed(r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {
   const low01 = v128.shuffle<i32>(r0, r1, 0, 4, 1, 5);

@@ -9,7 +9,6 @@ import { TILE } from './panel';
 // activations. So every type has minima here, its own or scale × offset (exact: scales have few digits).
 
 /** Sums of two neighbouring products in 16 bits: `w` unsigned and below 128, `x` signed. */
-// @ts-ignore: decorator
 @inline
 function pairSums(x: v128, w: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(x, w);
@@ -20,14 +19,12 @@ function pairSums(x: v128, w: v128): v128 {
 }
 
 /** Four columns of four rows times four columns of a token. */
-// @ts-ignore: decorator
 @inline
 function dot(w: v128, x: usize): v128 {
   return pairSums(v128.load_splat<i32>(x), w);
 }
 
 /** Sixteen columns of four rows times a token's, to one 32-bit sum a row; `depth` as in `sumDepth`. */
-// @ts-ignore: decorator
 @inline
 function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, ones: v128): v128 {
   const d0 = dot(w0, x);
@@ -45,7 +42,6 @@ function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, one
 }
 
 /** One group of 32 columns of a panel times `tokens` consecutive activation blocks, added to `sums`. */
-// @ts-ignore: decorator
 @inline
 function panelGroup(
   panel: usize, scales: usize, mins: usize, group: i32, depth: i32, ones: v128,
@@ -90,7 +86,6 @@ function panelGroup(
 }
 
 /** Both panels times a tile of tokens; `xStride`: bytes from a group's activation blocks to the next group's. */
-// @ts-ignore: decorator
 @inline
 function multiplyTile(
   panel: usize, k: usize, group: i32, depth: i32, x: usize, xStride: usize, tokens: i32,
@@ -137,7 +132,6 @@ function tile16x1(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32)
 }
 
 /** How many sums of two products with codes 0 … `steps` fit 16 bits. */
-// @ts-ignore: decorator
 @inline
 function sumDepth(steps: i32): i32 {
   return 32767 / (2 * 127 * steps);

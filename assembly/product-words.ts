@@ -5,7 +5,6 @@ import { TILE } from './panel';
 // Products with activations in words, for the types whose codes fill a byte: Q8_0 and the IQ4 types. All of them have
 // groups of 32 and no minima.
 
-// @ts-ignore: decorator
 @inline
 function addScaled(sums: usize, a: v128, b: v128, aScales: v128, bScales: v128, x: v128): void {
   v128.store(sums, madd(f32x4.mul(f32x4.convert_i32x4_s(a), aScales), x, v128.load(sums)));
@@ -14,7 +13,6 @@ function addScaled(sums: usize, a: v128, b: v128, aScales: v128, bScales: v128, 
 }
 
 /** One group of both panels times four tokens. */
-// @ts-ignore: decorator
 @inline
 function addFour(panel: usize, second: usize, sa: v128, sb: v128, x: usize, sums: usize): void {
   let a0 = i32x4.splat(0);
@@ -86,7 +84,6 @@ function addFour(panel: usize, second: usize, sa: v128, sb: v128, x: usize, sums
 }
 
 /** One group of both panels times one token. */
-// @ts-ignore: decorator
 @inline
 function addOne(panel: usize, second: usize, sa: v128, sb: v128, x: usize, sums: usize): void {
   let a = i32x4.splat(0);
@@ -127,7 +124,6 @@ export function addTileWords(panel: usize, k: usize, x: usize, xStride: usize, t
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function dot16(codes: usize, x: usize): v128 {
   const c = v128.load(codes);

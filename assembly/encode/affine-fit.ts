@@ -35,7 +35,6 @@ export function sumWeights(from: usize, bytes: usize, sums: AffineSums): void {
   sums.xx = sumLanes(xx);
 }
 
-// @ts-ignore: decorator
 @inline
 export function nearestCodes(x: v128, inverses: v128, offsets: v128, last: v128): v128 {
   const scaled = f32x4.nearest(f32x4.mul(f32x4.add(x, offsets), inverses));

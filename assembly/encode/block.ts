@@ -42,26 +42,22 @@ export function inverseOf(scale: f32): f32 {
   return abs(scale) > 1e-12 ? <f32>1 / scale : 0;
 }
 
-// @ts-ignore: decorator
 @inline
 export function float(array: usize, at: i32): f32 {
   return load<f32>(array + (<usize>at << 2));
 }
 
-// @ts-ignore: decorator
 @inline
 export function setFloat(array: usize, at: i32, value: f32): void {
   store<f32>(array + (<usize>at << 2), value);
 }
 
-// @ts-ignore: decorator
 @inline
 export function sumLanes(v: v128): f32 {
   const pairs = f32x4.add(v, v128.shuffle<f32>(v, v, 2, 3, 0, 1));
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
-// @ts-ignore: decorator
 @inline
 export function maxLane(v: v128): f32 {
   return max(
@@ -70,7 +66,6 @@ export function maxLane(v: v128): f32 {
   );
 }
 
-// @ts-ignore: decorator
 @inline
 export function leastLane(v: v128): f32 {
   return min(
@@ -80,7 +75,6 @@ export function leastLane(v: v128): f32 {
 }
 
 /** Sums of four vectors, as the lanes of one. */
-// @ts-ignore: decorator
 @inline
 export function sumFour(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = f32x4.add(v128.shuffle<f32>(a, b, 0, 4, 1, 5), v128.shuffle<f32>(a, b, 2, 6, 3, 7));

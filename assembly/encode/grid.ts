@@ -82,7 +82,6 @@ function fillList(grid: Grid, pattern: i32, list: usize): void {
   }
 }
 
-// @ts-ignore: decorator
 @inline
 function listOf(grid: Grid, pattern: i32): usize {
   const list = grid.lists + (<usize>(pattern * grid.listed) << 1);
@@ -90,7 +89,6 @@ function listOf(grid: Grid, pattern: i32): usize {
   return list;
 }
 
-// @ts-ignore: decorator
 @inline
 function least(costs: v128, words: v128): i32 {
   let cost = f32x4.extract_lane(costs, 0);
@@ -104,7 +102,6 @@ function least(costs: v128, words: v128): i32 {
   return select(i32x4.extract_lane(words, 3), word, f32x4.extract_lane(costs, 3) < cost);
 }
 
-// @ts-ignore: decorator
 @inline
 function octetCost(word: usize, slope0: v128, slope1: v128, w0: v128, w1: v128): v128 {
   const g0 = v128.load(word);
@@ -116,7 +113,6 @@ function octetCost(word: usize, slope0: v128, slope1: v128, w0: v128, w1: v128):
 }
 
 /** Number of the word g with the least Σw(x − g)²: of those listed for the pattern of x. */
-// @ts-ignore: decorator
 @inline
 export function nearestOctet(grid: Grid, x0: v128, x1: v128, w0: v128, w1: v128): i32 {
   const first = load<f32>(grid.levels);
@@ -149,7 +145,6 @@ export function nearestOctet(grid: Grid, x0: v128, x1: v128, w0: v128, w1: v128)
   return least(bestCosts, bestWords);
 }
 
-// @ts-ignore: decorator
 @inline
 function quadCost(word: usize, slope: v128, w: v128): v128 {
   const g = v128.load(word);
@@ -157,7 +152,6 @@ function quadCost(word: usize, slope: v128, w: v128): v128 {
 }
 
 /** The same for a word of four weights. */
-// @ts-ignore: decorator
 @inline
 export function nearestQuad(grid: Grid, x: v128, w: v128): i32 {
   const first = load<f32>(grid.levels);
@@ -184,7 +178,6 @@ export function nearestQuad(grid: Grid, x: v128, w: v128): i32 {
 }
 
 /** Sum of the lanes, which are whole numbers. */
-// @ts-ignore: decorator
 @inline
 function patternOf(digits: v128): i32 {
   // Added to 2^23, a whole number stands in the low bits.

@@ -64,7 +64,6 @@ export function setGridIQ3_S(entries: usize): void {
   setGrid(iq3s, entries, 512, 4, 12);
 }
 
-// @ts-ignore: decorator
 @inline
 function word(k: i32): i32 {
   return load<i32>(words + (<usize>k << 2));
@@ -156,7 +155,6 @@ function searchSigned(format: WordFormat, even: bool): u32 {
 }
 
 /** Four scale code bits and the four times seven sign bits of a group of 32. */
-// @ts-ignore: decorator
 @inline
 function scaleAndSigns(group: usize): u32 {
   const four = signs + (group << 2);

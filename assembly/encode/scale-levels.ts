@@ -30,7 +30,6 @@ export function newTable(table: usize, count: i32): Levels {
   return levels;
 }
 
-// @ts-ignore: decorator
 @inline
 export function nearestLevels(levels: Levels, scaled: v128): v128 {
   const inside = f32x4.pmin(f32x4.pmax(scaled, f32x4.splat(levels.low)), f32x4.splat(levels.high));

@@ -41,13 +41,11 @@ export let bestDmin: u32 = 0;
 export const bestScales = memory.data(16, 16);
 export const bestOffsets = memory.data(16, 16);
 
-// @ts-ignore: decorator
 @inline
 function sumsOf(j: i32): AffineSums {
   return changetype<AffineSums>(sums + <usize>j * offsetof<AffineSums>());
 }
 
-// @ts-ignore: decorator
 @inline
 function nearestCode(value: f32, inverse: f32, last: f32): f32 {
   return min(max(nearest<f32>(value * inverse), 0), last);

@@ -60,7 +60,6 @@ let octetP: f32 = 0;
 let octetQ: f32 = 0;
 
 /** Eight weights as two words of four. */
-// @ts-ignore: decorator
 @inline
 function searchPair(grid: Grid, k: i32, inverses: v128): void {
   const at = <usize>k << 5;
@@ -77,7 +76,6 @@ function searchPair(grid: Grid, k: i32, inverses: v128): void {
 }
 
 /** Eight weights as a word of eight, whose values are shifted. */
-// @ts-ignore: decorator
 @inline
 function searchOctet(grid: Grid, k: i32, inverses: v128, shift: f32): void {
   const at = <usize>k << 5;
@@ -95,7 +93,6 @@ function searchOctet(grid: Grid, k: i32, inverses: v128, shift: f32): void {
 }
 
 /** Keeps the word found with the shift up, unless one with the shift down is better. */
-// @ts-ignore: decorator
 @inline
 function tryShiftDown(grid: Grid, k: i32, inverses: v128, scale: f32): void {
   const p = octetP;
@@ -109,7 +106,6 @@ function tryShiftDown(grid: Grid, k: i32, inverses: v128, scale: f32): void {
   store<u8>(shiftedDown + <usize>k, 0);
 }
 
-// @ts-ignore: decorator
 @inline
 function sumOctet(x0: v128, x1: v128, w0: v128, w1: v128, g0: v128, g1: v128): void {
   const wg0 = f32x4.mul(w0, g0);

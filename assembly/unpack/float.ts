@@ -21,7 +21,6 @@ export function unpackF16(source: usize, target: usize, count: i32): void {
 }
 
 /** Floats of four normal halves that lie in the upper halves of the lanes. */
-// @ts-ignore: decorator
 @inline
 function rebias(halves: v128): v128 {
   const signAndMagnitude = v128.and(i32x4.shr_s(halves, 3), i32x4.splat(0x8fffe000));

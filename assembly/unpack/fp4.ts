@@ -4,7 +4,6 @@ import { highNibbles, lookUp, lowNibbles } from './vectors';
 // Layouts: src/quant/fp4.ts.
 
 /** Twice the values of the E2M1 codes. */
-// @ts-ignore: decorator
 @inline
 function doubledValues(): v128 {
   return i8x16(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);

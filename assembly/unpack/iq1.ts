@@ -34,7 +34,6 @@ export function unpackIQ1_S(source: usize, codes: usize, scales: usize, blocks: 
 }
 
 /** −1 or 1: bit 3 of `high` decides for the first eight weights, bit 7 for the others. */
-// @ts-ignore: decorator
 @inline
 function shifts(high: u32): v128 {
   const bitOfLane = i8x16(8, 8, 8, 8, 8, 8, 8, 8, -128, -128, -128, -128, -128, -128, -128, -128);

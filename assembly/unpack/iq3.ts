@@ -4,7 +4,6 @@ import { loadHalf, loadPair, negateWhere, odd8, spreadBits, storeProducts8, zipN
 // Layouts: src/quant/iq3.ts. Codes are signed grid entries; scales are d/4 · (2s + 1) in IQ3_XXS, d · (2s + 1) in
 // IQ3_S, both exact. Shifts and masks make byte offsets into tables of four (grids) or eight bytes per entry.
 
-// @ts-ignore: decorator
 @inline
 function loadFour(a: usize, b: usize, c: usize, d: usize): v128 {
   const ab = v128.load_lane<u32>(b, v128.load_zero<u32>(a), 1);

@@ -59,7 +59,6 @@ export function unpackQ3_K(source: usize, codes: usize, scales: usize, blocks: i
 }
 
 /** Scales and offsets of a Q4_K or Q5_K block: four at a time in the bytes of 32-bit words. */
-// @ts-ignore: decorator
 @inline
 function storeScalesAndMins(source: usize, scales: usize, mins: usize): void {
   const a = load<u32>(source, 4);

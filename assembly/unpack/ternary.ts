@@ -2,7 +2,6 @@ import { loadHalf, moveBits } from './vectors';
 
 // Layouts: src/quant/ternary.ts.
 
-// @ts-ignore: decorator
 @inline
 function repeat8(scales: usize, scale: f32): void {
   const repeated = f32x4.splat(scale);
@@ -14,7 +13,6 @@ function repeat8(scales: usize, scale: f32): void {
  * Highest digit minus one of 16 base-3 fractions of 256, given minus 128: 3q ⩾ 256 from q = 86, 3q ⩾ 512 from
  * q = 171, as signed bytes −42 and 43.
  */
-// @ts-ignore: decorator
 @inline
 function digit(biased: v128): v128 {
   const notZero = i8x16.gt_s(biased, i8x16.splat(-43));
@@ -23,14 +21,12 @@ function digit(biased: v128): v128 {
 }
 
 /** The next digit becomes the highest. The bias stays: 3(q − 128) = 3q − 128 modulo 256. */
-// @ts-ignore: decorator
 @inline
 function nextDigit(biased: v128): v128 {
   return i8x16.add(i8x16.add(biased, biased), biased);
 }
 
 /** Five digits of 16 bytes, each digit `stride` bytes after the one before. */
-// @ts-ignore: decorator
 @inline
 function unpackFive(source: usize, codes: usize, stride: usize): void {
   let q = v128.xor(v128.load(source), i8x16.splat(-128));

@@ -2,7 +2,6 @@
 // cross over from the neighbouring byte are masked away.
 
 /** Value of an IEEE half; exact, with subnormals, infinities and the payload of a NaN. */
-// @ts-ignore: decorator
 @inline
 export function half(bits: u32): f32 {
   const magnitude = bits & 0x7fff;
@@ -11,35 +10,30 @@ export function half(bits: u32): f32 {
   return reinterpret<f32>(reinterpret<u32>(value) | ((bits & 0x8000) << 16));
 }
 
-// @ts-ignore: decorator
 @inline
 export function loadHalf(address: usize): f32 {
   return half(load<u16>(address));
 }
 
 /** Lowest four bits of every byte. */
-// @ts-ignore: decorator
 @inline
 export function lowNibbles(v: v128): v128 {
   return v128.and(v, i8x16.splat(15));
 }
 
 /** Highest four bits of every byte, moved down. */
-// @ts-ignore: decorator
 @inline
 export function highNibbles(v: v128): v128 {
   return v128.and(i16x8.shr_u(v, 4), i8x16.splat(15));
 }
 
 /** The bits of each byte that `mask` keeps after a move up by `up` (constant; negative: down). */
-// @ts-ignore: decorator
 @inline
 export function moveBits(v: v128, up: i32, mask: i32): v128 {
   return v128.and(up < 0 ? i16x8.shr_u(v, -up) : i16x8.shl(v, up), i8x16.splat(<i8>mask));
 }
 
 /** For each of the lowest eight bytes: its low half, then its high half. */
-// @ts-ignore: decorator
 @inline
 export function zipNibbles(v: v128): v128 {
   return v128.shuffle<u8>(
@@ -49,7 +43,6 @@ export function zipNibbles(v: v128): v128 {
 }
 
 /** Table entries by index; indices are below 16. */
-// @ts-ignore: decorator
 @inline
 export function lookUp(table: v128, indices: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, indices);
@@ -57,21 +50,18 @@ export function lookUp(table: v128, indices: v128): v128 {
 }
 
 /** Eight bytes from each of two addresses. */
-// @ts-ignore: decorator
 @inline
 export function loadPair(first: usize, second: usize): v128 {
   return v128.load_lane<u64>(second, v128.load_zero<u64>(first), 1);
 }
 
 /** Negates the bytes whose mask is all ones. */
-// @ts-ignore: decorator
 @inline
 export function negateWhere(v: v128, mask: v128): v128 {
   return i8x16.sub(v128.xor(v, mask), mask);
 }
 
 /** Masks of 16 bytes from the bits of byte `first` and the next (constant) of `bits`. */
-// @ts-ignore: decorator
 @inline
 export function spreadBits(bits: v128, first: u8): v128 {
   const bytes =
@@ -83,7 +73,6 @@ export function spreadBits(bits: v128, first: u8): v128 {
 }
 
 /** Eight 16-bit integers times `factor` to f32[8]. */
-// @ts-ignore: decorator
 @inline
 export function storeProducts8(target: usize, integers: v128, factor: f32): void {
   const f = f32x4.splat(factor);
@@ -92,7 +81,6 @@ export function storeProducts8(target: usize, integers: v128, factor: f32): void
 }
 
 /** Sixteen signed bytes times `factor` to f32[16]. */
-// @ts-ignore: decorator
 @inline
 export function storeProducts16(target: usize, bytes: v128, factor: f32): void {
   storeProducts8(target, i16x8.extend_low_i8x16_s(bytes), factor);
@@ -100,13 +88,11 @@ export function storeProducts16(target: usize, bytes: v128, factor: f32): void {
 }
 
 /** 2n + 1 in eight or sixteen lanes of small integers. */
-// @ts-ignore: decorator
 @inline
 export function odd8(integers: v128): v128 {
   return i16x8.add(i16x8.add(integers, integers), i16x8.splat(1));
 }
 
-// @ts-ignore: decorator
 @inline
 export function odd16(bytes: v128): v128 {
   return i8x16.add(i8x16.add(bytes, bytes), i8x16.splat(1));
