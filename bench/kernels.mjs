@@ -2,7 +2,8 @@
 // second of processor time, the best of several rounds. Run after `npm run build`:
 // node bench/kernels.mjs [relaxed|plain] [attention|TYPE ...]
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
-import { BYTE_BLOCK, laneScratchBytes, WORD_BLOCK } from '../dist/engine/operations.js';
+import { laneScratchBytes } from '../dist/engine/operations.js';
+import { BYTE_BLOCK, WORD_BLOCK } from '../dist/engine/products.js';
 import { ggmlType, parseGgmlType, rowBytes } from '../dist/formats/ggml-types.js';
 import { kernelTables } from '../dist/quant/kernel-tables.js';
 import { codeRange, hasMins, unpackedGroup } from '../dist/quant/unpacked-layout.js';

@@ -3,7 +3,8 @@ import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
 import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
 import { bestSimdBuild } from './kernels.js';
-import { BYTE_BLOCK, laneScratchBytes, WORD_BLOCK } from './operations.js';
+import { laneScratchBytes } from './operations.js';
+import { BYTE_BLOCK, WORD_BLOCK } from './products.js';
 import { KernelBench, randomFloats } from './testing/kernel-bench.js';
 
 function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {

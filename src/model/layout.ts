@@ -1,21 +1,12 @@
-import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
-import { type Address, type ArenaPlan, planArenas } from '../engine/arena-plan.js';
-import type { InputSquares, Matrix, Piece } from '../engine/matrix.js';
-import {
-  ACTIVATION_GROUP,
-  ATTENTION_TOKENS,
-  type Buffer,
-  BYTE_BLOCK,
-  type LayerCache,
-  laneRows,
-  laneScratchBytes,
-  type Staging,
-  WORD_BLOCK,
-} from '../engine/operations.js';
-import { ggmlType, rowBytes } from '../formats/ggml-types.js';
+import type { ArenaPlan } from '../engine/arena-plan.js';
+import { ATTENTION_TOKENS, type LayerCache } from '../engine/attention.js';
+import type { Buffer, Staging } from '../engine/buffers.js';
+import type { InputSquares, Matrix } from '../engine/matrix.js';
+import { laneScratchBytes } from '../engine/operations.js';
+import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/products.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
-import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
+import { LayoutBuilder, type Placement } from './layout-builder.js';
 
 export type CacheType = 'f32' | 'f16';
 
@@ -77,12 +68,6 @@ export interface ModelLayout {
   readonly staging: Staging;
 }
 
-/** A tensor's place: pieces for matrices, one home address for vectors. */
-export interface Placement {
-  readonly info: TensorInfo;
-  readonly pieces: readonly Piece[];
-}
-
 export interface ModelPlan {
   readonly layout: ModelLayout;
   readonly arenas: ArenaPlan;
@@ -110,8 +95,6 @@ export interface PlanOptions {
   readonly arenaLimit?: number;
 }
 
-/** Pieces larger than this are cut, so that arenas fill up evenly. */
-const MAX_PIECE_BYTES = 2 ** 30;
 /** Logits of one step stay below this, whatever the vocabulary. */
 const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 
@@ -139,92 +122,7 @@ export function planModel(
   const qWidth = headCount * headDim;
   const kvWidth = headCountKv * headDim;
 
-  // Sizes first, addresses after: every block gets an index now and is looked up in the plan at the end.
-  const blockBytes: number[] = [];
-  const homeBytes: number[] = [];
-  let arenas: ArenaPlan;
-  const later: (() => void)[] = [];
-
-  const vectors: { info: TensorInfo; offset: number }[] = [];
-  const matrices: Placement[] = [];
-
-  const tensor = (name: string, shape: readonly number[]): TensorInfo => {
-    const info = tensors.get(name);
-    if (!info) throw new CriaError('bad-file', 'missing-tensor', `the model has no tensor '${name}'`);
-    const found = info.shape.length < shape.length ? [...info.shape, 1] : info.shape;
-    if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
-      throw new CriaError(
-        'bad-file',
-        'bad-tensor-shape',
-        `tensor '${name}' has shape [${info.shape.join(', ')}], expected [${shape.join(', ')}]`,
-      );
-    }
-    return info;
-  };
-
-  const vector = (name: string, length: number): { offset: number } => {
-    const placed = { info: tensor(name, [length]), offset: 0 };
-    const index = homeBytes.push(length * 4) - 1;
-    later.push(() => {
-      placed.offset = arenas.home[index]!;
-    });
-    vectors.push(placed);
-    return placed;
-  };
-
-  const placePieces = (bytesPerRow: number, pieceRows: readonly number[]): Piece[] =>
-    pieceRows.map((rows) => {
-      const piece = { rows, arena: 0, offset: 0 };
-      const index = blockBytes.push(rows * bytesPerRow) - 1;
-      later.push(() => {
-        Object.assign(piece, arenas.blocks[index] satisfies Address | undefined);
-      });
-      return piece;
-    });
-
-  const inputSquares = new Map<string, InputSquares>();
-  const squaresOf = (columns: number, matrices = 1): InputSquares | undefined => {
-    if (!options.collect) return undefined;
-    const placed = { offset: 0, columns, matrices };
-    const index = homeBytes.push(8 * matrices * (columns + 1)) - 1;
-    later.push(() => {
-      placed.offset = arenas.home[index]!;
-    });
-    return placed;
-  };
-
-  const matrix = (
-    name: string,
-    columns: number,
-    rows: number,
-    squares?: InputSquares,
-    experts?: number,
-  ): Matrix => {
-    if (squares) inputSquares.set(name, squares);
-    const info = tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
-    const { id, blockSize } = ggmlType(info.type);
-    const bytesPerRow = rowBytes(info.type, columns);
-    const float = blockSize === 1;
-    const pieceRows =
-      experts === undefined ? cutRows(rows, bytesPerRow) : new Array<number>(experts).fill(rows);
-    const pieces = placePieces(bytesPerRow, pieceRows);
-    matrices.push({ info, pieces });
-    return {
-      name,
-      type: info.type,
-      typeId: id,
-      columns,
-      rowBytes: bytesPerRow,
-      blocks: columns / blockSize,
-      float,
-      group: float ? 0 : unpackedGroup(info.type),
-      hasMins: !float && hasMins(info.type),
-      minCode: float ? 0 : codeRange(info.type).min,
-      maxCode: float ? 0 : codeRange(info.type).max,
-      pieces,
-      inputSquares: squares,
-    };
-  };
+  const builder = new LayoutBuilder(tensors, options.collect ?? false);
 
   let cacheBytes = 0;
   const cache = (capacity: number): LayerCache => {
@@ -235,54 +133,57 @@ export function planModel(
       typeId: options.cacheType === 'f32' ? 0 : 1,
       rowBytes: bytesPerRow,
       capacity,
-      heads: placePieces(bytesPerRow, heads),
+      heads: builder.pieces(bytesPerRow, heads),
     };
   };
 
   // Tied models have no output matrix of their own.
   const outputName = tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight';
-  const output = matrix(outputName, width, vocabSize);
+  const output = builder.matrix(outputName, width, vocabSize);
   const tokenEmbedding =
-    outputName === 'token_embd.weight' ? output : matrix('token_embd.weight', width, vocabSize);
-  const outputSquares = squaresOf(width);
-  if (outputSquares) inputSquares.set(outputName, outputSquares);
-  const outputNorm = vector('output_norm.weight', width);
+    outputName === 'token_embd.weight' ? output : builder.matrix('token_embd.weight', width, vocabSize);
+  const outputSquares = builder.squares(width);
+  if (outputSquares) builder.inputSquares.set(outputName, outputSquares);
+  const outputNorm = builder.vector('output_norm.weight', width);
 
   const layers = config.ropeLayers.map((_, i) => {
     const name = (part: string) => `blk.${i}.${part}.weight`;
-    const norms = { attn: vector(name('attn_norm'), width), ffn: vector(name('ffn_norm'), width) };
-    const attentionInput = squaresOf(width);
+    const norms = {
+      attn: builder.vector(name('attn_norm'), width),
+      ffn: builder.vector(name('ffn_norm'), width),
+    };
+    const attentionInput = builder.squares(width);
     const attention = {
-      q: matrix(name('attn_q'), width, qWidth, attentionInput),
-      k: matrix(name('attn_k'), width, kvWidth, attentionInput),
-      v: matrix(name('attn_v'), width, kvWidth, attentionInput),
-      output: matrix(name('attn_output'), qWidth, width, squaresOf(qWidth)),
+      q: builder.matrix(name('attn_q'), width, qWidth, attentionInput),
+      k: builder.matrix(name('attn_k'), width, kvWidth, attentionInput),
+      v: builder.matrix(name('attn_v'), width, kvWidth, attentionInput),
+      output: builder.matrix(name('attn_output'), qWidth, width, builder.squares(qWidth)),
     };
     const inner = config.moeLayers[i] ? config.expertFeedForwardLength : config.feedForwardLength;
-    const input = squaresOf(width);
-    const expertInput = config.moeLayers[i] ? squaresOf(width, expertCount) : undefined;
+    const input = builder.squares(width);
+    const expertInput = config.moeLayers[i] ? builder.squares(width, expertCount) : undefined;
     const feedForward: FeedForward = config.moeLayers[i]
       ? {
           kind: 'moe',
-          router: matrix(name('ffn_gate_inp'), width, expertCount, squaresOf(width)),
-          gateExperts: matrix(name('ffn_gate_exps'), width, inner, expertInput, expertCount),
-          upExperts: matrix(name('ffn_up_exps'), width, inner, expertInput, expertCount),
-          downExperts: matrix(
+          router: builder.matrix(name('ffn_gate_inp'), width, expertCount, builder.squares(width)),
+          gateExperts: builder.matrix(name('ffn_gate_exps'), width, inner, expertInput, expertCount),
+          upExperts: builder.matrix(name('ffn_up_exps'), width, inner, expertInput, expertCount),
+          downExperts: builder.matrix(
             name('ffn_down_exps'),
             inner,
             width,
-            squaresOf(inner, expertCount),
+            builder.squares(inner, expertCount),
             expertCount,
           ),
-          sharedGate: matrix(name('ffn_gate_shexp'), width, inner, input),
-          sharedUp: matrix(name('ffn_up_shexp'), width, inner, input),
-          sharedDown: matrix(name('ffn_down_shexp'), inner, width, squaresOf(inner)),
+          sharedGate: builder.matrix(name('ffn_gate_shexp'), width, inner, input),
+          sharedUp: builder.matrix(name('ffn_up_shexp'), width, inner, input),
+          sharedDown: builder.matrix(name('ffn_down_shexp'), inner, width, builder.squares(inner)),
         }
       : {
           kind: 'dense',
-          gate: matrix(name('ffn_gate'), width, inner, input),
-          up: matrix(name('ffn_up'), width, inner, input),
-          down: matrix(name('ffn_down'), inner, width, squaresOf(inner)),
+          gate: builder.matrix(name('ffn_gate'), width, inner, input),
+          up: builder.matrix(name('ffn_up'), width, inner, input),
+          down: builder.matrix(name('ffn_down'), inner, width, builder.squares(inner)),
         };
     return { norms, ...attention, feedForward, cache: cache(cacheCapacity(config, i, contextSize)) };
   });
@@ -293,28 +194,20 @@ export function planModel(
   const expertRows = batchSize * Math.max(1, config.expertUsedCount);
   const maxOutputs = Math.max(1, Math.min(batchSize, Math.floor(MAX_LOGITS_BYTES / (4 * vocabSize))));
 
-  const buffer = (rows: number, columns: number): Buffer => {
-    const placed = { offset: 0, columns };
-    const index = homeBytes.push(Math.max(1, rows * columns) * 4) - 1;
-    later.push(() => {
-      placed.offset = arenas.home[index]!;
-    });
-    return placed;
-  };
   const buffers: ActivationBuffers = {
-    hidden: buffer(batchSize, width),
-    normed: buffer(batchSize, width),
-    q: buffer(batchSize, qWidth),
-    k: buffer(batchSize, kvWidth),
-    v: buffer(batchSize, kvWidth),
-    attended: buffer(batchSize, qWidth),
-    angles: buffer(batchSize, headDim),
-    routerLogits: buffer(batchSize, expertCount),
-    expertInput: buffer(expertRows, width),
-    expertOutput: buffer(expertRows, width),
-    gate: buffer(expertRows, innerWidth),
-    up: buffer(expertRows, innerWidth),
-    logits: buffer(maxOutputs, vocabSize),
+    hidden: builder.buffer(batchSize, width),
+    normed: builder.buffer(batchSize, width),
+    q: builder.buffer(batchSize, qWidth),
+    k: builder.buffer(batchSize, kvWidth),
+    v: builder.buffer(batchSize, kvWidth),
+    attended: builder.buffer(batchSize, qWidth),
+    angles: builder.buffer(batchSize, headDim),
+    routerLogits: builder.buffer(batchSize, expertCount),
+    expertInput: builder.buffer(expertRows, width),
+    expertOutput: builder.buffer(expertRows, width),
+    gate: builder.buffer(expertRows, innerWidth),
+    up: builder.buffer(expertRows, innerWidth),
+    logits: builder.buffer(maxOutputs, vocabSize),
   };
 
   const widest = Math.max(width, qWidth, innerWidth);
@@ -338,10 +231,7 @@ export function planModel(
     laneOutputBytes * threads,
   ];
 
-  const request = { common, home: homeBytes, blocks: blockBytes };
-  arenas = planArenas(options.arenaLimit === undefined ? request : { ...request, limit: options.arenaLimit });
-  for (const settle of later) settle();
-
+  const arenas = builder.settle(common, options.arenaLimit);
   const [tables, scratch, x, byteBlocks, wordBlocks, y] = arenas.common as [
     number,
     number,
@@ -350,7 +240,7 @@ export function planModel(
     number,
     number,
   ];
-  const weights = matrices.reduce((sum, { info }) => sum + info.bytes, 0);
+  const weights = builder.matrices.reduce((sum, { info }) => sum + info.bytes, 0);
   const total = arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
   return {
     layout: {
@@ -370,20 +260,12 @@ export function planModel(
       staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes },
     },
     arenas,
-    matrices,
-    vectors,
-    inputSquares,
+    matrices: builder.matrices,
+    vectors: builder.vectors,
+    inputSquares: builder.inputSquares,
     tables,
     scratch,
     scratchBytes,
     bytes: { weights, cache: cacheBytes, compute: total - weights - cacheBytes },
   };
-}
-
-/** Row counts of the pieces of a matrix, each below MAX_PIECE_BYTES. */
-function cutRows(rows: number, bytesPerRow: number): number[] {
-  const perPiece = Math.max(8, Math.floor(MAX_PIECE_BYTES / bytesPerRow / 8) * 8);
-  const pieces: number[] = [];
-  for (let start = 0; start < rows; start += perPiece) pieces.push(Math.min(perPiece, rows - start));
-  return pieces;
 }

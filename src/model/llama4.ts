@@ -1,4 +1,6 @@
-import { type Buffer, everyToken, type Operations, type Run } from '../engine/operations.js';
+import type { Buffer } from '../engine/buffers.js';
+import type { Operations } from '../engine/operations.js';
+import { everyToken, type Run } from '../engine/products.js';
 import type { FeedForward, LayerLayout, ModelLayout } from './layout.js';
 import { ropeAngles, ropeFrequencies } from './rope.js';
 import { routeTokens } from './routing.js';
@@ -47,7 +49,7 @@ export class Llama4 {
     }
     lane.barrier();
     this.#ops.rmsNorm(expertInput, outputNorm, normed, rows.length, config.rmsEps);
-    this.#ops.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
+    this.#ops.products.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
   }
 
   /** Calibration counts every position, while logits are computed for few. */
@@ -55,7 +57,7 @@ export class Llama4 {
     const { buffers, outputNorm, outputSquares, config } = this.#layout;
     if (!outputSquares) return;
     this.#ops.rmsNorm(buffers.hidden, outputNorm, buffers.normed, tokens, config.rmsEps);
-    this.#ops.measure(buffers.normed, everyToken(tokens), outputSquares);
+    this.#ops.products.measure(buffers.normed, everyToken(tokens), outputSquares);
     this.#ops.lane.barrier();
   }
 
@@ -65,7 +67,7 @@ export class Llama4 {
     const ops = this.#ops;
     const all = everyToken(tokens);
     ops.rmsNorm(hidden, layer.attnNorm, normed, tokens, config.rmsEps);
-    ops.multiply(normed, all, [
+    ops.products.multiply(normed, all, [
       { matrix: layer.q, y: q },
       { matrix: layer.k, y: k },
       { matrix: layer.v, y: v },
@@ -78,12 +80,12 @@ export class Llama4 {
     for (let t = start; t < end; t++) {
       if (rope) this.#rotate(t);
       this.#scaleQuery(t, rope ? 1 : this.#temperature(position + t));
-      ops.storeCache(layer.cache, k, v, t, past + t);
+      ops.attention.store(layer.cache, k, v, t, past + t);
     }
     ops.lane.barrier();
 
-    ops.attention(layer.cache, q, attended, tokens, past);
-    ops.multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
+    ops.attention.attend(layer.cache, q, attended, tokens, past);
+    ops.products.multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
   }
 
   /** RoPE on one token's queries and keys, then their weightless norm where the model has it. */
@@ -144,12 +146,12 @@ export class Llama4 {
     };
     const upper = { offset: buffers.up.offset, columns: inner.columns };
     const all = everyToken(tokens);
-    this.#ops.multiply(x, all, [
+    this.#ops.products.multiply(x, all, [
       { matrix: gate, y: inner },
       { matrix: up, y: upper },
     ]);
     this.#ops.siluMultiply(inner, upper, tokens);
-    this.#ops.multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
+    this.#ops.products.multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
   }
 
   /** hidden += Σ over each token's experts of expert(score × x) */
@@ -160,7 +162,7 @@ export class Llama4 {
     const ops = this.#ops;
     const { lane } = ops;
     const { kernels, f32 } = lane.home;
-    ops.multiply(normed, everyToken(tokens), [{ matrix: experts.router, y: routerLogits }]);
+    ops.products.multiply(normed, everyToken(tokens), [{ matrix: experts.router, y: routerLogits }]);
 
     // Every lane works the routing out for itself: it is a few comparisons per token, and saves a barrier.
     const firstLogit = routerLogits.offset / 4;
@@ -182,12 +184,12 @@ export class Llama4 {
     }
     const gate = { offset: buffers.gate.offset, columns: expertFeedForwardLength };
     const up = { offset: buffers.up.offset, columns: expertFeedForwardLength };
-    ops.multiply(expertInput, runs, [
+    ops.products.multiply(expertInput, runs, [
       { matrix: experts.gateExperts, y: gate },
       { matrix: experts.upExperts, y: up },
     ]);
     ops.siluMultiply(gate, up, rows);
-    ops.multiply(gate, runs, [{ matrix: experts.downExperts, y: expertOutput }]);
+    ops.products.multiply(gate, runs, [{ matrix: experts.downExperts, y: expertOutput }]);
 
     // A token's rows are added by the lane that owns the token, in expert order, whatever the thread count.
     const [first, last] = lane.share(tokens);
