@@ -3,6 +3,7 @@ export { setTables, unpack, unpackFloat } from './unpack/index';
 export { quantizeActivations } from './activations';
 export { dequantizeRow } from './dequantize';
 export { matmulQuantized } from './matmul-quantized';
+export { multiplyPanels, packPanel, unpackPanel } from './packed/index';
 export { matmulFloat } from './matmul-float';
 export { attend } from './attention';
 export { storeCache } from './cache';

@@ -53,6 +53,30 @@ function layOut(scratch: usize, k: usize, group: i32, hasMins: bool, bytes: bool
 }
 
 /**
+ * Eight rows laid out in the scratch times `tokens` tokens, in tiles that stay in the first cache.
+ * @param steps greatest code, in bytes; 0 for codes and activations in words
+ */
+export function multiplyTiles(
+  columns: i32, group: i32, steps: i32, x: usize, tokens: i32, y: usize, yStride: usize, accumulate: bool,
+  scratch: usize,
+): void {
+  const k = <usize>columns;
+  const panel = scratch + 12 * k;
+  const sums = scratch + 24 * k;
+  const block = steps == 0 ? WORD_BLOCK : BYTE_BLOCK;
+  const xStride = <usize>tokens * block;
+  for (let t: i32 = 0; t < tokens; t += TILE) {
+    const count = min(TILE, tokens - t);
+    const from = x + <usize>t * block;
+    memory.fill(sums, 0, <usize>count * 16);
+    memory.fill(sums + TILE * 16, 0, <usize>count * 16);
+    if (steps == 0) addTileWords(panel, k, from, xStride, count);
+    else addTileBytes(panel, k, group, steps, from, xStride, count);
+    storeTile(sums, y + <usize>t * yStride, yStride, count, accumulate);
+  }
+}
+
+/**
  * y[t][r] (+)= Σ_k w[r][k] x[t][k] for `rows` consecutive rows and `tokens` tokens.
  * @param type ggml type number of the rows, which are `rowBytes` long and hold `blocks` blocks
  * @param group columns per scale in the unpacked form of the type (16 or 32); hasMins: it has minima too
@@ -66,10 +90,8 @@ export function matmulQuantized(
   minCode: i32, maxCode: i32, x: usize, tokens: i32, y: usize, yStride: usize, accumulate: bool, scratch: usize,
 ): void {
   const k = <usize>columns;
-  const panel = scratch + 12 * k;
   const scales = scratch + 8 * k;
   const mins = scratch + 10 * k;
-  const sums = scratch + 24 * k;
   const groupBytes = k / <usize>group << 2;
   const steps = maxCode - minCode;
   const bytes = steps < 128;
@@ -84,15 +106,8 @@ export function matmulQuantized(
         w += rowBytes;
       }
       layOut(scratch, k, group, hasMins, bytes, -minCode);
-      for (let t: i32 = 0; t < tokens; t += TILE) {
-        const count = min(TILE, tokens - t);
-        const from = x + <usize>t * block;
-        memory.fill(sums, 0, <usize>count * 16);
-        memory.fill(sums + TILE * 16, 0, <usize>count * 16);
-        if (bytes) addTileBytes(panel, k, group, steps, from, xStride, count);
-        else addTileWords(panel, k, from, xStride, count);
-        storeTile(sums, y + (<usize>row << 2) + <usize>t * yStride, yStride, count, accumulate);
-      }
+      const out = y + (<usize>row << 2);
+      multiplyTiles(columns, group, bytes ? steps : 0, x, tokens, out, yStride, accumulate, scratch);
     }
   }
   for (; row < rows; row++) {

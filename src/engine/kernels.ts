@@ -39,6 +39,28 @@ export interface Kernels {
     accumulate: number,
     scratch: number,
   ): void;
+  /** Packed weights (src/quant/packed-layout.ts): what each takes is said in assembly/packed/index.ts. */
+  packPanel(
+    form: number,
+    source: number,
+    rowBytes: number,
+    columns: number,
+    target: number,
+    scratch: number,
+  ): void;
+  multiplyPanels(
+    form: number,
+    panels: number,
+    count: number,
+    columns: number,
+    x: number,
+    tokens: number,
+    y: number,
+    yStride: number,
+    accumulate: number,
+    scratch: number,
+  ): void;
+  unpackPanel(form: number, panel: number, columns: number, scratch: number): void;
   matmulFloat(
     type: number,
     w: number,

@@ -1,0 +1,69 @@
+import { madd } from '../math';
+import { loadHalves4 } from './halves';
+
+// Q8_0: per 32 columns, f16[8] scales, then for each four rows i8[16][4][2]: two columns of each row side by side, as
+// products in words take them.
+
+const BLOCK: usize = 34;
+const GROUP: usize = 272;
+
+export function packQ8_0(source: usize, rowBytes: usize, columns: i32, target: usize): void {
+  for (let group: usize = 0; group < <usize>columns >> 5; group++) {
+    for (let row: usize = 0; row < 8; row++) {
+      const from = source + row * rowBytes + group * BLOCK;
+      store<u16>(target + 2 * row, load<u16>(from));
+      const to = target + 16 + (row >> 2) * 128 + (row & 3) * 2;
+      for (let pair: usize = 0; pair < 16; pair++) store<u16>(to + 8 * pair, load<u16>(from + 2 * pair, 2));
+    }
+    target += GROUP;
+  }
+}
+
+/** Eight weights, two columns of four rows, times two columns of a token. */
+@inline
+function dot(panel: usize, x: v128): v128 {
+  return i32x4.dot_i16x8_s(v128.load_ext<i8>(panel), x);
+}
+
+export function timesQ8_0(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  let low = f32x4.splat(0);
+  let high = low;
+  for (const end = panel + (<usize>columns >> 5) * GROUP; panel < end; panel += GROUP) {
+    let a = i32x4.splat(0);
+    let b = a;
+    for (let at: usize = 0; at < 64; at += 16) {
+      const from = panel + 2 * at;
+      const x0 = v128.load_splat<i32>(x + at);
+      const x1 = v128.load_splat<i32>(x + at, 4);
+      const x2 = v128.load_splat<i32>(x + at, 8);
+      const x3 = v128.load_splat<i32>(x + at, 12);
+      a = i32x4.add(a, dot(from + 16, x0));
+      b = i32x4.add(b, dot(from + 144, x0));
+      a = i32x4.add(a, dot(from + 24, x1));
+      b = i32x4.add(b, dot(from + 152, x1));
+      a = i32x4.add(a, dot(from + 32, x2));
+      b = i32x4.add(b, dot(from + 160, x2));
+      a = i32x4.add(a, dot(from + 40, x3));
+      b = i32x4.add(b, dot(from + 168, x3));
+    }
+    const scale = v128.load_splat<f32>(x, 64);
+    low = madd(f32x4.mul(f32x4.convert_i32x4_s(a), loadHalves4(panel)), scale, low);
+    high = madd(f32x4.mul(f32x4.convert_i32x4_s(b), loadHalves4(panel + 8)), scale, high);
+    x += xStride;
+  }
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+}
+
+export function unpackQ8_0(panel: usize, columns: i32, codes: usize, scales: usize): void {
+  const k = <usize>columns;
+  const next = k >> 5 << 4;
+  for (const end = codes + 4 * k; codes < end; codes += 128) {
+    v128.store(scales, loadHalves4(panel));
+    v128.store(scales + next, loadHalves4(panel + 8));
+    memory.copy(codes, panel + 16, 128);
+    memory.copy(codes + 4 * k, panel + 144, 128);
+    panel += GROUP;
+    scales += 16;
+  }
+}

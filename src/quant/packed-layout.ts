@@ -1,0 +1,59 @@
+import { type GgmlType, ggmlType } from '../formats/ggml-types.js';
+
+// How weight matrices are laid out afresh when a model is loaded, for products with few tokens. Eight consecutive rows
+// make a panel, which holds all their columns in the form that the kernels of assembly/packed read; a packed piece of
+// a matrix is its panels one after another.
+
+/**
+ * Which layout weights get: `lean` needs at most 15 % more than the file's blocks, `full` may trade memory for speed,
+ * `off` keeps the file's blocks.
+ */
+export type RepackMode = 'full' | 'lean' | 'off';
+
+export const PANEL_ROWS = 8;
+
+/** The first of the forms of `full` mode; the lean form of a type has the number of the type. */
+const FULL_FORMS = 64;
+
+interface PackedForm {
+  /** Bytes of a panel per `columns` columns. */
+  readonly bytes: number;
+  readonly columns: number;
+  /** What the kernels multiply it with: 8-bit activations in bytes or in words. */
+  readonly activations: 'bytes' | 'words';
+}
+
+const LEAN: Partial<Record<GgmlType, PackedForm>> = {
+  Q8_0: { bytes: 272, columns: 32, activations: 'words' },
+};
+
+const FULL: Partial<Record<GgmlType, PackedForm>> = {};
+
+const FORMS = new Map<number, PackedForm>([
+  ...Object.entries(LEAN).map(([type, form]) => [ggmlType(type as GgmlType).id, form] as const),
+  ...Object.entries(FULL).map(([type, form]) => [FULL_FORMS + ggmlType(type as GgmlType).id, form] as const),
+]);
+
+/** Number of the form that rows of `type` are packed to in `mode`; 0 when they stay as they are. */
+export function packedForm(type: GgmlType, mode: RepackMode): number {
+  const { id } = ggmlType(type);
+  if (mode === 'full' && FORMS.has(FULL_FORMS + id)) return FULL_FORMS + id;
+  return mode !== 'off' && FORMS.has(id) ? id : 0;
+}
+
+/** Bytes of a panel, a multiple of 16. */
+export function packedPanelBytes(form: number, columns: number): number {
+  const { bytes, columns: unit } = describe(form);
+  return (columns / unit) * bytes;
+}
+
+/** The activations that a form is multiplied with. */
+export function packedActivations(form: number): 'bytes' | 'words' {
+  return describe(form).activations;
+}
+
+function describe(form: number): PackedForm {
+  const found = FORMS.get(form);
+  if (!found) throw new TypeError(`there is no packed form ${form}`);
+  return found;
+}
