@@ -4,9 +4,11 @@ import { ROUNDER } from './math';
 //
 // A block holds 32 codes and then four floats: scale, scale × sum of the codes, scale × sum of the first 16 codes,
 // scale × sum of the last 16. Everything a product needs of a block is behind one pointer, which leaves registers to
-// the inner loops. Codes are bytes or, for weights that the byte products cannot take (matmul-bytes.ts), words.
+// the inner loops. Codes are bytes or, for weights that the byte products cannot take (product-bytes.ts), words.
+// Blocks of bytes end with eight 16-bit integers for products that stay in integers: sum of the first 16 codes, the
+// same again, sum of the last 16, the same again, and the sums of each eight codes.
 
-export const BYTE_BLOCK: usize = 48;
+export const BYTE_BLOCK: usize = 64;
 export const WORD_BLOCK: usize = 80;
 
 /** Eight floats times `inverse`, rounded. */
@@ -17,19 +19,17 @@ function codes8(x: usize, inverse: v128, rounder: v128): v128 {
   return i16x8.narrow_i32x4_s(low, high);
 }
 
+/** Sums of the eight codes in each of four vectors. */
 @inline
-function sumPairs(a: v128, b: v128, ones: v128): v128 {
-  return i32x4.add(i32x4.dot_i16x8_s(a, ones), i32x4.dot_i16x8_s(b, ones));
-}
-
-/** Of four sums of the first 16 codes and four of the others: (any, all, first 16, others). */
-@inline
-function combineSums(first: v128, second: v128): v128 {
-  const pairs = i32x4.add(
-    v128.shuffle<i32>(first, second, 0, 1, 4, 5), v128.shuffle<i32>(first, second, 2, 3, 6, 7));
-  const halves = i32x4.add(v128.shuffle<i32>(pairs, pairs, 0, 0, 0, 2), v128.shuffle<i32>(pairs, pairs, 1, 1, 1, 3));
-  const others = v128.shuffle<i32>(halves, i32x4.splat(0), 4, 3, 4, 4);
-  return i32x4.add(halves, others);
+function sumEights(c0: v128, c1: v128, c2: v128, c3: v128): v128 {
+  const ones = i16x8.splat(1);
+  const s0 = i32x4.dot_i16x8_s(c0, ones);
+  const s1 = i32x4.dot_i16x8_s(c1, ones);
+  const s2 = i32x4.dot_i16x8_s(c2, ones);
+  const s3 = i32x4.dot_i16x8_s(c3, ones);
+  const s01 = i32x4.add(v128.shuffle<i32>(s0, s1, 0, 4, 1, 5), v128.shuffle<i32>(s0, s1, 2, 6, 3, 7));
+  const s23 = i32x4.add(v128.shuffle<i32>(s2, s3, 0, 4, 1, 5), v128.shuffle<i32>(s2, s3, 2, 6, 3, 7));
+  return i32x4.add(v128.shuffle<i32>(s01, s23, 0, 1, 4, 5), v128.shuffle<i32>(s01, s23, 2, 3, 6, 7));
 }
 
 /** Largest magnitude, as a float; NaN when there is one. */
@@ -50,7 +50,6 @@ function largestOf32(x: usize): f32 {
  */
 export function quantizeActivations(x: usize, bytes: bool, target: usize, stride: usize, groups: i32): void {
   const rounder = f32x4.splat(ROUNDER);
-  const ones = i16x8.splat(1);
   for (let g: i32 = 0; g < groups; g++) {
     const largest = largestOf32(x);
     const scale: f32 = largest / 127;
@@ -59,19 +58,23 @@ export function quantizeActivations(x: usize, bytes: bool, target: usize, stride
     const c1 = codes8(x + 32, inverse, rounder);
     const c2 = codes8(x + 64, inverse, rounder);
     const c3 = codes8(x + 96, inverse, rounder);
-    let floats = target + 32;
+    const eights = sumEights(c0, c1, c2, c3);
+    const halves = i32x4.add(eights, v128.shuffle<i32>(eights, eights, 1, 0, 3, 2));
+    const all = i32x4.add(halves, v128.shuffle<i32>(halves, halves, 2, 3, 0, 1));
+    const sums = f32x4.convert_i32x4_s(v128.shuffle<i32>(all, halves, 0, 1, 4, 6));
+    const floats = f32x4.replace_lane(f32x4.mul(sums, f32x4.splat(scale)), 0, scale);
     if (bytes) {
       v128.store(target, i8x16.narrow_i16x8_s(c0, c1));
       v128.store(target, i8x16.narrow_i16x8_s(c2, c3), 16);
+      v128.store(target, floats, 32);
+      v128.store(target, i16x8.narrow_i32x4_s(halves, eights), 48);
     } else {
       v128.store(target, c0);
       v128.store(target, c1, 16);
       v128.store(target, c2, 32);
       v128.store(target, c3, 48);
-      floats += 32;
+      v128.store(target, floats, 64);
     }
-    const sums = f32x4.convert_i32x4_s(combineSums(sumPairs(c0, c1, ones), sumPairs(c2, c3, ones)));
-    v128.store(floats, f32x4.replace_lane(f32x4.mul(sums, f32x4.splat(scale)), 0, scale));
     x += 128;
     target += stride;
   }

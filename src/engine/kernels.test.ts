@@ -41,10 +41,20 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
       const block = target + (group * tokens + t) * blockBytes;
       const { buffer } = bench.u8;
       const codes = Array.from(bytes ? new Int8Array(buffer, block, 32) : new Int16Array(buffer, block, 32));
-      const [scale, ...sums] = bench.read(block + blockBytes - 16, 4) as unknown as number[];
+      const [scale, ...sums] = bench.read(block + (bytes ? 32 : 64), 4) as unknown as number[];
       const sum = (from: number, to: number) =>
         Math.fround(scale! * codes.slice(from, to).reduce((a, b) => a + b, 0));
       expect(sums).toEqual([sum(0, 32), sum(0, 16), sum(16, 32)]);
+      if (bytes) {
+        const [a, b, c, d] = [0, 8, 16, 24].map((i) => codes.slice(i, i + 8).reduce((s, v) => s + v, 0)) as [
+          number,
+          number,
+          number,
+          number,
+        ];
+        const integers = Array.from(new Int16Array(buffer, block + 48, 8));
+        expect(integers).toEqual([a + b, a + b, c + d, c + d, a, b, c, d]);
+      }
       for (let j = 0; j < 32; j++) rounded[i + j] = codes[j]! * scale!;
       expectClose(rounded.subarray(i, i + 32), x.subarray(i, i + 32), 0.51 * scale!);
     }

@@ -1,0 +1,137 @@
+import { CriaError } from '../base/errors.js';
+import { type ArenaPlan, planArenas } from '../engine/arena-plan.js';
+import type { Buffer } from '../engine/buffers.js';
+import type { InputSquares, Matrix, Piece } from '../engine/matrix.js';
+import { ggmlType, rowBytes } from '../formats/ggml-types.js';
+import type { TensorInfo } from '../formats/tensor-source.js';
+import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
+
+/** A tensor's place: pieces for matrices, one home address for vectors. */
+export interface Placement {
+  readonly info: TensorInfo;
+  readonly pieces: readonly Piece[];
+}
+
+/** Pieces larger than this are cut, so that arenas fill up evenly. */
+const MAX_PIECE_BYTES = 2 ** 30;
+
+/**
+ * Collects what a model needs room for, then settles all addresses at once: sizes first, addresses after. What the
+ * methods return has its addresses only once `settle` was called.
+ */
+export class LayoutBuilder {
+  readonly vectors: { info: TensorInfo; offset: number }[] = [];
+  readonly matrices: Placement[] = [];
+  /** By tensor name; empty unless `collect`. */
+  readonly inputSquares = new Map<string, InputSquares>();
+  readonly #tensors: ReadonlyMap<string, TensorInfo>;
+  readonly #collect: boolean;
+  readonly #blockBytes: number[] = [];
+  readonly #homeBytes: number[] = [];
+  readonly #later: ((arenas: ArenaPlan) => void)[] = [];
+
+  constructor(tensors: ReadonlyMap<string, TensorInfo>, collect: boolean) {
+    this.#tensors = tensors;
+    this.#collect = collect;
+  }
+
+  /** A tensor of the network as F32 in the home arena. Throws `missing-tensor`, `bad-tensor-shape`. */
+  vector(name: string, length: number): { readonly offset: number } {
+    const placed = { info: this.#tensor(name, [length]), offset: 0 };
+    this.#atHome(length * 4, placed);
+    this.vectors.push(placed);
+    return placed;
+  }
+
+  /** A weight matrix [rows][columns], or `experts` of them. Throws as `vector` does. */
+  matrix(name: string, columns: number, rows: number, squares?: InputSquares, experts?: number): Matrix {
+    if (squares) this.inputSquares.set(name, squares);
+    const info = this.#tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
+    const { id, blockSize } = ggmlType(info.type);
+    const bytesPerRow = rowBytes(info.type, columns);
+    const float = blockSize === 1;
+    const pieceRows =
+      experts === undefined ? cutRows(rows, bytesPerRow) : new Array<number>(experts).fill(rows);
+    const pieces = this.pieces(bytesPerRow, pieceRows);
+    this.matrices.push({ info, pieces });
+    return {
+      name,
+      type: info.type,
+      typeId: id,
+      columns,
+      rowBytes: bytesPerRow,
+      blocks: columns / blockSize,
+      float,
+      group: float ? 0 : unpackedGroup(info.type),
+      hasMins: !float && hasMins(info.type),
+      minCode: float ? 0 : codeRange(info.type).min,
+      maxCode: float ? 0 : codeRange(info.type).max,
+      pieces,
+      inputSquares: squares,
+    };
+  }
+
+  /** Runs of rows, each in one arena, any arena. */
+  pieces(bytesPerRow: number, pieceRows: readonly number[]): Piece[] {
+    return pieceRows.map((rows) => {
+      const piece = { rows, arena: 0, offset: 0 };
+      const index = this.#blockBytes.push(rows * bytesPerRow) - 1;
+      this.#later.push(({ blocks }) => {
+        Object.assign(piece, blocks[index]);
+      });
+      return piece;
+    });
+  }
+
+  /** Room to measure the inputs of products with `matrices` matrices; none unless collecting. */
+  squares(columns: number, matrices = 1): InputSquares | undefined {
+    if (!this.#collect) return undefined;
+    const placed = { offset: 0, columns, matrices };
+    this.#atHome(8 * matrices * (columns + 1), placed);
+    return placed;
+  }
+
+  /** Floats [rows][columns] in the home arena. */
+  buffer(rows: number, columns: number): Buffer {
+    const placed = { offset: 0, columns };
+    this.#atHome(Math.max(1, rows * columns) * 4, placed);
+    return placed;
+  }
+
+  /** Fixes every address, with blocks of `common` bytes at the same place in every arena. */
+  settle(common: readonly number[], limit?: number): ArenaPlan {
+    const request = { common, home: this.#homeBytes, blocks: this.#blockBytes };
+    const arenas = planArenas(limit === undefined ? request : { ...request, limit });
+    for (const set of this.#later) set(arenas);
+    return arenas;
+  }
+
+  #atHome(bytes: number, placed: { offset: number }): void {
+    const index = this.#homeBytes.push(bytes) - 1;
+    this.#later.push(({ home }) => {
+      placed.offset = home[index]!;
+    });
+  }
+
+  #tensor(name: string, shape: readonly number[]): TensorInfo {
+    const info = this.#tensors.get(name);
+    if (!info) throw new CriaError('bad-file', 'missing-tensor', `the model has no tensor '${name}'`);
+    const found = info.shape.length < shape.length ? [...info.shape, 1] : info.shape;
+    if (found.length !== shape.length || found.some((n, i) => n !== shape[i])) {
+      throw new CriaError(
+        'bad-file',
+        'bad-tensor-shape',
+        `tensor '${name}' has shape [${info.shape.join(', ')}], expected [${shape.join(', ')}]`,
+      );
+    }
+    return info;
+  }
+}
+
+/** Row counts of the pieces of a matrix, each below MAX_PIECE_BYTES. */
+function cutRows(rows: number, bytesPerRow: number): number[] {
+  const perPiece = Math.max(8, Math.floor(MAX_PIECE_BYTES / bytesPerRow / 8) * 8);
+  const pieces: number[] = [];
+  for (let start = 0; start < rows; start += perPiece) pieces.push(Math.min(perPiece, rows - start));
+  return pieces;
+}
