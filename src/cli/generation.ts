@@ -1,6 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import type { GenerationSummary } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
+import type { Drafter } from '../generate/speculation/drafter.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
 import type { Terminal } from './verb.js';
@@ -17,6 +18,7 @@ export class GenerationSession {
   readonly terminal: Terminal;
   readonly #values: OptionValues<typeof RUN_OPTIONS>;
   readonly #seed: number;
+  readonly #drafter: Drafter | undefined;
   readonly #loadSeconds: number;
   #answers = 0;
   /** Tokens whose keys and values the model's cache holds, from position 0. */
@@ -25,12 +27,18 @@ export class GenerationSession {
   constructor(
     terminal: Terminal,
     model: Model,
-    options: { values: OptionValues<typeof RUN_OPTIONS>; seed: number; loadSeconds: number },
+    options: {
+      values: OptionValues<typeof RUN_OPTIONS>;
+      seed: number;
+      loadSeconds: number;
+      drafter?: Drafter;
+    },
   ) {
     this.terminal = terminal;
     this.model = model;
     this.#values = options.values;
     this.#seed = options.seed;
+    this.#drafter = options.drafter;
     this.#loadSeconds = options.loadSeconds;
   }
 
@@ -58,6 +66,7 @@ export class GenerationSession {
       ignoreEos,
       showSpecial: special,
       cachedTokens,
+      drafter: this.#drafter,
       signal,
     });
     const ids: number[] = [];
@@ -82,6 +91,7 @@ export class GenerationSession {
 
   #describe(summary: GenerationSummary): string {
     const { promptTokens, reusedTokens, promptSeconds, generatedTokens, generationSeconds, reason } = summary;
+    const { draftedTokens, acceptedTokens } = summary;
     const evaluated = promptTokens - reusedTokens;
     const kept = reusedTokens > 0 ? ` (${reusedTokens} cached)` : '';
     const ends = { stop: 'end', length: '-n reached', context: 'context full', cancelled: 'stopped' };
@@ -89,6 +99,7 @@ export class GenerationSession {
       ...(this.#answers === 0 ? [`loaded in ${this.#loadSeconds.toFixed(2)} s`] : []),
       `prompt ${promptTokens} tokens${kept}, ${rate(evaluated, promptSeconds)}`,
       `generated ${generatedTokens} tokens, ${rate(generatedTokens - 1, generationSeconds)}`,
+      ...(draftedTokens > 0 ? [`accepted ${acceptedTokens} of ${draftedTokens} guessed`] : []),
       `seed ${summary.seed}`,
       ends[reason],
     ].join(' | ');

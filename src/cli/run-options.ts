@@ -1,5 +1,6 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
+import { SPECULATION_OPTIONS } from './speculation.js';
 
 const PROMPT = 'Prompt';
 const SAMPLING = 'Sampling';
@@ -164,5 +165,6 @@ export const RUN_OPTIONS = {
     initial: undefined,
     help: 'the same as -ctk: keys and values share one format',
   }),
+  ...SPECULATION_OPTIONS,
   ...IGNORED_OPTIONS,
 } as const;

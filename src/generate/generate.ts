@@ -1,8 +1,9 @@
 import { CriaError } from '../base/errors.js';
-import type { TokenModel } from '../model/token-model.js';
+import type { Outputs, TokenModel } from '../model/token-model.js';
 import type { Tokenizer } from '../model/tokenizer/index.js';
 import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
+import { type Draft, type Drafter, type DraftRun, NO_DRAFT } from './speculation/drafter.js';
 import { StopMatcher } from './stop-matcher.js';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -21,6 +22,13 @@ export interface GenerateOptions extends SamplingOptions {
    * same positions. Default 0.
    */
   cachedTokens?: number;
+  /**
+   * Guesses tokens, which the model then checks several at a time: the same text in fewer steps. What the text may be
+   * and how probable it is do not change; a drafter that is certain of its tokens does not even change what a seed
+   * gives. Both hold for the logits that the model gives for several tokens at once, whose last bits may differ from
+   * those for one token.
+   */
+  drafter?: Drafter;
   signal?: AbortSignal;
 }
 
@@ -42,6 +50,9 @@ export interface GenerationSummary {
   /** Prompt tokens that were not evaluated because the cache held them. */
   readonly reusedTokens: number;
   readonly generatedTokens: number;
+  /** Tokens that the drafter guessed, and how many of them became part of the text. */
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
   readonly promptSeconds: number;
   /** Spent on the tokens after the first, whose logits come with the prompt. The consumer's time is not counted. */
   readonly generationSeconds: number;
@@ -72,47 +83,120 @@ export async function* generate(
   }
   const reusedTokens = usableCache(options.cachedTokens ?? 0, promptIds.length);
   const stopTokens = new Set(options.stopTokens ?? tokenizer.stopIds);
-  const sampler = createSampler(options, stopTokens, Math.min(tokenizer.vocabSize, model.vocabSize));
+  const tokenCount = Math.min(tokenizer.vocabSize, model.vocabSize);
+  const sampling = options.ignoreEos ? withoutTokens(options, stopTokens) : options;
+  const sampler = new Sampler(sampling, tokenCount);
   const decoder = tokenizer.streamingDecoder({ skipSpecial: !options.showSpecial });
   const matcher = new StopMatcher(options.stop ?? []);
 
+  const draftRun = options.drafter?.start({
+    sampling: { ...sampling, seed: sampler.seed },
+    tokenCount,
+    stopTokens,
+  });
+
   const history = [...promptIds];
   let evaluated = reusedTokens;
+  let drafted = 0;
+  let accepted = 0;
   const seconds = { prompt: 0, generation: 0 };
   const summary = (reason: GenerationSummary['reason']): GenerationSummary => ({
     reason,
     promptTokens: promptIds.length,
     reusedTokens,
     generatedTokens: history.length - promptIds.length,
+    draftedTokens: drafted,
+    acceptedTokens: accepted,
     promptSeconds: seconds.prompt,
     generationSeconds: seconds.generation,
     seed: sampler.seed,
-    evaluatedTokens: evaluated,
+    evaluatedTokens: Math.min(evaluated, history.length),
   });
-  const exhausted = (): 'length' | 'context' | undefined => {
-    if (history.length - promptIds.length >= maxTokens) return 'length';
-    return history.length >= model.contextSize ? 'context' : undefined;
-  };
+  /** How many more tokens there may be. */
+  const room = () => Math.min(promptIds.length + maxTokens, model.contextSize) - history.length;
 
-  let end: GenerationSummary['reason'] | undefined = exhausted();
-  while (end === undefined) {
-    if (signal?.aborted) return summary('cancelled');
+  while (room() > 0) {
     const start = performance.now();
-    const logits = await evaluateUnlessCancelled(model, history.slice(evaluated), evaluated, signal);
-    if (logits === undefined) return summary('cancelled');
-    const phase = evaluated < promptIds.length ? 'prompt' : 'generation';
-    evaluated = history.length;
-    const id = sampler.sample(logits, history);
-    seconds[phase] += (performance.now() - start) / 1000;
-    history.push(id);
+    const first = evaluated < promptIds.length;
+    const step = await unlessCancelled(signal, async () => {
+      const draft = first ? NO_DRAFT : await propose(draftRun, history, options.drafter, room() - 1, signal);
+      if (first) await draftRun?.prepare?.(history, signal);
+      const tokens = [...history.slice(evaluated), ...draft.tokens];
+      return { draft, logits: await model.evaluate(tokens, evaluated, lastRows(tokens, draft), signal) };
+    });
+    if (step === undefined) return summary('cancelled');
+    const { draft, logits } = step;
+    const chosen = choose(sampler, logits, model.vocabSize, history, draft, stopTokens);
+    seconds[first ? 'prompt' : 'generation'] += (performance.now() - start) / 1000;
+    evaluated = history.length + chosen.accepted;
+    drafted += draft.tokens.length;
 
-    const isStop = stopTokens.has(id);
-    end = isStop ? 'stop' : exhausted();
-    const { text, stopped } = matcher.push((isStop ? '' : decoder.push(id)) + (end ? decoder.flush() : ''));
-    if (stopped) end = 'stop';
-    yield { id, text: end && !stopped ? text + matcher.flush() : text };
+    for (const [index, id] of chosen.tokens.entries()) {
+      if (signal?.aborted) return summary('cancelled');
+      history.push(id);
+      if (index < chosen.accepted) accepted++;
+      const isStop = stopTokens.has(id);
+      const isLast = isStop || room() === 0;
+      const { text, stopped } = matcher.push(
+        (isStop ? '' : decoder.push(id)) + (isLast ? decoder.flush() : ''),
+      );
+      yield { id, text: isLast && !stopped ? text + matcher.flush() : text };
+      if (isStop || stopped) return summary('stop');
+    }
   }
-  return summary(end);
+  return summary(history.length - promptIds.length >= maxTokens ? 'length' : 'context');
+}
+
+interface ChosenTokens {
+  /** Drafted tokens that were kept, and one more; fewer where a stop token ends them. */
+  readonly tokens: readonly number[];
+  /** How many of them were drafted. */
+  readonly accepted: number;
+}
+
+/** Chooses a token per row of logits for as long as it is the one that was drafted. */
+function choose(
+  sampler: Sampler,
+  logits: Float32Array,
+  vocabSize: number,
+  history: readonly number[],
+  draft: Draft,
+  stopTokens: ReadonlySet<number>,
+): ChosenTokens {
+  const text = [...history];
+  for (let i = 0; ; i++) {
+    const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
+    const guess = draft.tokens[i];
+    const proposal = draft.distributions?.[i];
+    // A certain guess is right as often as it is drawn: that is the rule for a proposal of one token, and draws what
+    // there would be without a guess.
+    const id =
+      guess === undefined || proposal === undefined
+        ? sampler.sample(row, text)
+        : sampler.sampleDrafted(row, text, guess, proposal);
+    text.push(id);
+    const tokens = text.slice(history.length);
+    if (id !== guess) return { tokens, accepted: i };
+    if (stopTokens.has(id)) return { tokens, accepted: i + 1 };
+  }
+}
+
+/** Which logits are wanted: those after each drafted token, and those before the first. */
+function lastRows(tokens: readonly number[], draft: Draft): Outputs {
+  const drafted = draft.tokens.length;
+  if (drafted === 0) return 'last';
+  return Array.from({ length: drafted + 1 }, (_, i) => tokens.length - 1 - drafted + i);
+}
+
+async function propose(
+  run: DraftRun | undefined,
+  history: readonly number[],
+  drafter: Drafter | undefined,
+  room: number,
+  signal: AbortSignal | undefined,
+): Promise<Draft> {
+  const limit = Math.min(drafter?.maxTokens ?? 0, room);
+  return run === undefined || limit <= 0 ? NO_DRAFT : run.propose(history, limit, signal);
 }
 
 function checkPrompt(model: TokenModel, promptIds: readonly number[]): void {
@@ -136,24 +220,19 @@ function usableCache(cachedTokens: number, promptLength: number): number {
   return Math.min(cachedTokens, promptLength - 1);
 }
 
-function createSampler(options: GenerateOptions, stopTokens: Set<number>, tokenCount: number): Sampler {
-  if (!options.ignoreEos) return new Sampler(options, tokenCount);
-  const banned = [...stopTokens].map((id): [number, number] => [id, -Infinity]);
-  return new Sampler(
-    { ...options, logitBias: new Map([...(options.logitBias ?? []), ...banned]) },
-    tokenCount,
-  );
+function withoutTokens(options: GenerateOptions, banned: ReadonlySet<number>): GenerateOptions {
+  const biases = Array.from(banned, (id): [number, number] => [id, -Infinity]);
+  return { ...options, logitBias: new Map([...(options.logitBias ?? []), ...biases]) };
 }
 
-/** Logits after the tokens; undefined when the signal stopped the evaluation. */
-async function evaluateUnlessCancelled(
-  model: TokenModel,
-  tokens: readonly number[],
-  position: number,
+/** What the work gives; undefined when the signal stopped it, or came before it. */
+async function unlessCancelled<T>(
   signal: AbortSignal | undefined,
-): Promise<Float32Array | undefined> {
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  if (signal?.aborted) return undefined;
   try {
-    return await model.evaluate(tokens, position, 'last', signal);
+    return await work();
   } catch (error) {
     if (signal?.aborted && error instanceof CriaError && error.kind === 'cancelled') return undefined;
     throw error;

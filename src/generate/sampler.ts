@@ -53,7 +53,55 @@ export class Sampler {
    * number unless the temperature is 0. Throws `no-token-to-sample` when no logit is above −Infinity.
    */
   sample(logits: Float32Array, history: ArrayLike<number>): number {
+    return this.#pick(this.#select(logits, history));
+  }
+
+  /** What `sample` chooses from. Draws nothing. */
+  distribution(logits: Float32Array, history: ArrayLike<number>): Distribution {
+    return this.#distribution(this.#select(logits, history));
+  }
+
+  /** As `sample`, with what was chosen from. */
+  draw(logits: Float32Array, history: ArrayLike<number>): { id: number; distribution: Distribution } {
     const total = this.#select(logits, history);
+    const distribution = this.#distribution(total);
+    return { id: this.#pick(total), distribution };
+  }
+
+  /**
+   * The next token, given one that was drawn from `proposal`: that one as often as possible, and by itself distributed
+   * exactly as `sample` has it. The rule of speculative sampling (Leviathan et al. 2023, Chen et al. 2023): keep the
+   * token with probability min(1, p/q), else draw in proportion to max(0, p − q). Draws one or two random numbers
+   * unless the temperature is 0.
+   */
+  sampleDrafted(
+    logits: Float32Array,
+    history: ArrayLike<number>,
+    drafted: number,
+    proposal: Distribution,
+  ): number {
+    const total = this.#select(logits, history);
+    if (this.#options.temperature === 0) return this.#ids[0]!;
+    const { ids, probabilities } = proposal;
+    const weights = this.#weights;
+    // The logits have served; their room takes what the proposal gives each candidate.
+    const proposed = this.#logits.fill(0);
+    for (let i = 0; i < ids.length; i++) proposed[ids[i]!] = probabilities[i]!;
+    let keep = 0;
+    let rest = 0;
+    for (let i = 0; i < this.#kept; i++) {
+      const id = this.#ids[i]!;
+      const probability = weights[i]! / total;
+      if (id === drafted) keep = probability / proposed[id]!;
+      weights[i] = Math.max(0, probability - proposed[id]!);
+      rest += weights[i]!;
+    }
+    // Without a rest the two distributions are the same but for rounding.
+    return this.#random.next() < keep || rest === 0 ? drafted : this.#pick(rest);
+  }
+
+  /** Draws from the candidates by their weights, whose sum is `total`. */
+  #pick(total: number): number {
     if (this.#options.temperature === 0) return this.#ids[0]!;
     let rest = this.#random.next() * total;
     let at = 0;
@@ -65,9 +113,7 @@ export class Sampler {
     return this.#ids[at]!;
   }
 
-  /** What `sample` chooses from. Draws nothing. */
-  distribution(logits: Float32Array, history: ArrayLike<number>): Distribution {
-    const total = this.#select(logits, history);
+  #distribution(total: number): Distribution {
     return {
       ids: this.#ids.slice(0, this.#kept),
       probabilities: this.#weights.slice(0, this.#kept).map((weight) => weight / total),

@@ -8,6 +8,7 @@ import { LineReader } from '../line-reader.js';
 import type { OptionValues } from '../options.js';
 import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
+import { checkSpeculation, type OpenDrafter, openDrafter } from '../speculation.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -32,33 +33,37 @@ export const run = defineVerb({
       throw new CriaError('usage', 'missing-argument', "missing MODEL: expected 'cria run MODEL [options]'");
     }
     warnOfIgnored(terminal, values);
+    checkSpeculation(values);
     const kvType = cacheType(values);
     const input = await readRunInput(terminal, values);
     const { contextSize, threads, batchSize } = values;
+    const engine = {
+      threads: threads !== undefined && threads > 0 ? threads : undefined,
+      batchSize,
+      kvType,
+      signal: terminal.signal,
+    };
     const started = performance.now();
     const model = await withProgress(
       terminal,
       { label: 'loading', unit: 'bytes', quiet: terminal.stderr.isTTY !== true },
       (onProgress) =>
-        loadModel(path, {
-          threads: threads !== undefined && threads > 0 ? threads : undefined,
-          contextSize: contextSize > 0 ? contextSize : undefined,
-          batchSize,
-          kvType,
-          onProgress,
-          signal: terminal.signal,
-        }),
+        loadModel(path, { ...engine, contextSize: contextSize > 0 ? contextSize : undefined, onProgress }),
     );
+    let draft: OpenDrafter | undefined;
     try {
+      draft = await openDrafter(values, model, engine);
       const loadSeconds = (performance.now() - started) / 1000;
       const session = new GenerationSession(terminal, model, {
         values,
+        drafter: draft.drafter,
         seed: chooseSeed(values),
         loadSeconds,
       });
       if (values.conversation === false) await complete(session, values, input.prompt);
       else await converse(session, values, input);
     } finally {
+      await draft?.close();
       await model.close();
     }
   },
