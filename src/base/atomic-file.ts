@@ -61,6 +61,17 @@ export class AtomicFile {
     });
   }
 
+  /** Like `write`, of buffers that follow one another, in few system calls. */
+  async writeAll(offset: number, buffers: readonly Uint8Array[]): Promise<void> {
+    const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
+    let written = 0;
+    await this.#try(async () => {
+      written = (await this.#handle.writev(buffers, offset)).bytesWritten;
+    });
+    // The system may take less than it is given (an interrupt, more buffers than it accepts at once).
+    if (written < length) await this.write(offset + written, Buffer.concat(buffers).subarray(written));
+  }
+
   /** Flushes, closes and renames; on failure nothing is left behind. */
   async commit(): Promise<void> {
     await commitAll([this]);

@@ -28,6 +28,18 @@ describe('createProgress', () => {
     expect(writes.at(-1)).toMatch(/converting done: 1000 in 2\.0s.*\n$/);
   });
 
+  it('leaves what was there before out of the rate', () => {
+    const { writes, stream } = recorder(false);
+    const progress = createProgress({ label: 'pulling', total: 4e9, unit: 'bytes', initial: 3e9, stream });
+    vi.advanceTimersByTime(5000);
+    progress.update(3.5e9);
+    progress.finish();
+    expect(writes).toEqual([
+      'pulling  87%  3.50 GB of 4.00 GB, 100.0 MB/s, 5.0s left\n',
+      'pulling done: 1.00 GB in 5.0s\n',
+    ]);
+  });
+
   it('writes plain lines every few seconds elsewhere', () => {
     const { writes, stream } = recorder(false);
     const progress = createProgress({ label: 'copying', total: 4e9, unit: 'bytes', stream });

@@ -6,6 +6,8 @@ export interface ProgressOptions {
   readonly label: string;
   readonly total: number;
   readonly unit: 'bytes' | 'items';
+  /** What was done before this run; it counts as done, but not towards the rate. */
+  readonly initial?: number;
   /** Standard error by default. */
   readonly stream?: Pick<WriteStream, 'write' | 'isTTY' | 'columns'>;
   readonly quiet?: boolean;
@@ -32,6 +34,7 @@ export function createProgress({
   label,
   total,
   unit,
+  initial = 0,
   stream = process.stderr,
   quiet = false,
 }: ProgressOptions): Progress {
@@ -40,7 +43,7 @@ export function createProgress({
   const interval = terminal ? REDRAW_MS : PLAIN_LINE_MS;
   const started = performance.now();
   let shown = terminal ? -Infinity : started;
-  let current = 0;
+  let current = initial;
   let drawn = false;
 
   const amount = (n: number) => (unit === 'bytes' ? formatBytes(n) : String(n));
@@ -55,7 +58,7 @@ export function createProgress({
   };
   const status = (seconds: number) => {
     const share = total > 0 ? Math.min(1, current / total) : 0;
-    const rate = current / Math.max(seconds, 1e-3);
+    const rate = (current - initial) / Math.max(seconds, 1e-3);
     const left = rate > 0 && seconds >= 1 ? `, ${duration((total - current) / rate)} left` : '';
     const cells = Math.round(share * BAR_CELLS);
     const bar = terminal ? `[${'#'.repeat(cells).padEnd(BAR_CELLS, '.')}] ` : '';
@@ -73,7 +76,7 @@ export function createProgress({
     },
     finish() {
       const seconds = (performance.now() - started) / 1000;
-      show(`${label} done: ${amount(total)} in ${duration(seconds)}`, '\n');
+      show(`${label} done: ${amount(total - initial)} in ${duration(seconds)}`, '\n');
     },
     fail() {
       if (drawn) stream.write('\n');

@@ -1,3 +1,9 @@
+/** The numbers from `start` up to, not including, `end`. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** Which bytes of something have been seen, as disjoint ranges in ascending order; neighbours are joined. */
 export class RangeSet {
   readonly #ranges: { start: number; end: number }[] = [];
@@ -25,6 +31,29 @@ export class RangeSet {
   /** True when `[start, end)` has been added completely. */
   covers(start: number, end: number): boolean {
     return start === end || this.#ranges.some((range) => range.start <= start && range.end >= end);
+  }
+
+  /** The ranges so far; a copy. */
+  get ranges(): readonly Range[] {
+    return this.#ranges.map((range) => ({ ...range }));
+  }
+
+  /** What `[0, total)` still lacks, in ascending order. */
+  missing(total: number): Range[] {
+    const gaps: Range[] = [];
+    let at = 0;
+    for (const { start, end } of this.#ranges) {
+      if (start > at) gaps.push({ start: at, end: start });
+      at = end;
+    }
+    if (at < total) gaps.push({ start: at, end: total });
+    return gaps;
+  }
+
+  /** Length of the unbroken run from zero. */
+  get prefix(): number {
+    const first = this.#ranges[0];
+    return first?.start === 0 ? first.end : 0;
   }
 
   /** Total length of the ranges. */

@@ -1,8 +1,8 @@
 import type { Writable } from 'node:stream';
 import { CriaError } from '../base/errors.js';
+import { didYouMean } from '../base/suggest.js';
 import type { Conversation } from '../chat/index.js';
 import type { LineSource } from './line-reader.js';
-import { didYouMean } from './suggest.js';
 
 /** Answers the conversation's last message: streams the answer out and returns its text. */
 export type Answer = (conversation: Conversation, signal: AbortSignal) => Promise<string>;

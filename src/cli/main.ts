@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 import { readFile } from 'node:fs/promises';
 import { CriaError } from '../base/errors.js';
+import { didYouMean } from '../base/suggest.js';
 import { fail } from './failure.js';
 import { twoColumns } from './options.js';
-import { didYouMean } from './suggest.js';
 import { processTerminal } from './terminal.js';
 import { runVerb, type Terminal, type Verb } from './verb.js';
 import { VERBS } from './verbs/index.js';

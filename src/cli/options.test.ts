@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { nearest } from '../base/suggest.js';
 import {
   byteSize,
   choice,
@@ -13,7 +14,6 @@ import {
   toggle,
   withoutEffect,
 } from './options.js';
-import { nearest } from './suggest.js';
 
 const TABLE = {
   prompt: text(['-p', '--prompt'], 'TEXT', { help: 'the prompt' }),

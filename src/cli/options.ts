@@ -1,6 +1,6 @@
 import { parseByteSize } from '../base/byte-size.js';
 import { CriaError } from '../base/errors.js';
-import { didYouMean } from './suggest.js';
+import { didYouMean } from '../base/suggest.js';
 
 /**
  * One command-line option. The options of a verb are a table of these: it parses the arguments, gives the values
