@@ -4,6 +4,8 @@ import { LLAMA4_TEMPLATE } from './llama4-template.js';
 import type { Chat, ChatMessage } from './messages.js';
 import { type PromptPart, SpecialTokenFinder } from './special-tokens.js';
 import { ChatTemplate } from './template.js';
+import { prepareChat } from './tools/prepare-chat.js';
+import { type TemplateTraits, templateTraits } from './tools/template-traits.js';
 
 /** The part of a tokenizer that prompts need. */
 export interface ChatTokenizer {
@@ -33,6 +35,7 @@ export class ChatFormat {
   readonly #tokenizer: ChatTokenizer;
   readonly #specialIds: ReadonlyMap<string, number>;
   readonly #finder: SpecialTokenFinder;
+  #traits: TemplateTraits | undefined;
   readonly #tokens: { bosToken?: string; eosToken?: string };
 
   /**
@@ -55,7 +58,9 @@ export class ChatFormat {
    * The prompt cut at the special tokens of the template. Special tokens that somebody spelled out in a message
    * stay text: a message cannot end its own turn or open another role's.
    */
-  parts(chat: Chat): PromptPart[] {
+  parts(given: Chat): PromptPart[] {
+    this.#traits ??= templateTraits(this.template);
+    const chat = prepareChat(given, this.#traits);
     if (!this.#spellsSpecialTokens(chat)) {
       return this.#finder.split(this.template.render(chat, this.#tokens));
     }

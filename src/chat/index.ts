@@ -2,3 +2,5 @@ export { ChatFormat, type ChatModel, type ChatTokenizer, chatFormat } from './ch
 export { Conversation } from './conversation.js';
 export type { Chat, ChatMessage, Role, TextPart, ToolCall } from './messages.js';
 export { ChatTemplate, type TemplateTokens } from './template.js';
+export { type ToolNames, toolNames } from './tools/call-match.js';
+export { type ToolCallEvent, ToolCallParser } from './tools/tool-call-parser.js';
