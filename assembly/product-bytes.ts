@@ -20,7 +20,7 @@ function pairSums(x: v128, w: v128): v128 {
 
 /** Four columns of four rows times four columns of a token. */
 @inline
-function dot(w: v128, x: usize): v128 {
+export function dot(w: v128, x: usize): v128 {
   return pairSums(v128.load_splat<i32>(x), w);
 }
 

@@ -1,5 +1,6 @@
 import { BYTE_BLOCK, WORD_BLOCK } from '../activations';
 import { multiplyTiles } from '../matmul-quantized';
+import { packQ4_K, packQ5_K, timesQ4_K, timesQ5_K, unpackQ4_K, unpackQ5_K } from './super-affine';
 import { packQ8_0, timesQ8_0, unpackQ8_0 } from './q8';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
@@ -28,6 +29,8 @@ export function packPanel(
 ): void {
   switch (form) {
     case 8: return packQ8_0(source, rowBytes, columns, target);
+    case 12: return packQ4_K(source, rowBytes, columns, target, scratch);
+    case 13: return packQ5_K(source, rowBytes, columns, target, scratch);
     default: unreachable();
   }
 }
@@ -36,6 +39,8 @@ export function packPanel(
 function panelBytes(form: i32, columns: usize): usize {
   switch (form) {
     case 8: return (columns >> 5) * 272;
+    case 12: return (columns >> 8) * 1184;
+    case 13: return (columns >> 8) * 1440;
     default: return unreachable();
   }
 }
@@ -43,7 +48,9 @@ function panelBytes(form: i32, columns: usize): usize {
 /** Columns per scale of the unpacked panels. */
 function groupOf(form: i32): i32 {
   switch (form) {
-    case 8: return 32;
+    case 8:
+    case 12:
+    case 13: return 32;
     default: return unreachable();
   }
 }
@@ -52,6 +59,8 @@ function groupOf(form: i32): i32 {
 function stepsOf(form: i32): i32 {
   switch (form) {
     case 8: return 0;
+    case 12: return 15;
+    case 13: return 31;
     default: return unreachable();
   }
 }
@@ -59,6 +68,8 @@ function stepsOf(form: i32): i32 {
 function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
   switch (form) {
     case 8: return timesQ8_0(panel, columns, x, xStride, sums);
+    case 12: return timesQ4_K(panel, columns, x, xStride, sums);
+    case 13: return timesQ5_K(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -71,6 +82,8 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
   const mins = scratch + 22 * k;
   switch (form) {
     case 8: return unpackQ8_0(panel, columns, codes, scales);
+    case 12: return unpackQ4_K(panel, columns, codes, scales, mins);
+    case 13: return unpackQ5_K(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }
