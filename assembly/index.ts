@@ -9,3 +9,4 @@ export { attend } from './attention';
 export { storeCache } from './cache';
 export { accumulateSquares } from './squares';
 export { add, rmsNorm, ropeInterleaved, scale, scaleInto, siluMultiply } from './elementwise';
+export { copyRows, gelu, layerNorm } from './vision';

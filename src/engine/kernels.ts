@@ -95,6 +95,16 @@ export interface Kernels {
   scaleInto(x: number, y: number, factor: number, n: number): void;
   add(x: number, y: number, n: number): void;
   siluMultiply(gate: number, up: number, n: number): void;
+  layerNorm(x: number, weight: number, bias: number, y: number, n: number, eps: number): void;
+  gelu(x: number, n: number): void;
+  copyRows(
+    source: number,
+    sourceStride: number,
+    target: number,
+    targetStride: number,
+    rows: number,
+    bytes: number,
+  ): void;
   accumulateSquares(x: number, rowBytes: number, rows: number, sums: number, n: number): void;
 }
 
