@@ -1,5 +1,5 @@
 import { CriaError } from '../base/errors.js';
-import { ChatTemplate } from '../chat/index.js';
+import { ChatTemplate, RECOMMENDED_SYSTEM_PROMPT } from '../chat/index.js';
 import { processEscapes } from './escapes.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
@@ -44,9 +44,15 @@ export async function readRunInput(
   return {
     prompt,
     system:
-      values.system !== undefined ? typed(values.system) : await optionalText(terminal, values.systemFile),
+      values.system !== undefined
+        ? systemPrompt(typed(values.system))
+        : await optionalText(terminal, values.systemFile),
     template,
   };
+}
+
+function systemPrompt(text: string): string {
+  return text === 'recommended' ? RECOMMENDED_SYSTEM_PROMPT : text;
 }
 
 /** Files end in a newline that is no part of the text. */

@@ -44,7 +44,7 @@ export const RUN_OPTIONS = {
   }),
   system: text(['-sys', '--system-prompt'], 'TEXT', {
     group: PROMPT,
-    help: 'system prompt of the conversation',
+    help: "system prompt of the conversation; 'recommended' for one that suits everyday talk",
   }),
   systemFile: text(['-sysf', '--system-prompt-file'], 'FILE', {
     group: PROMPT,

@@ -39,6 +39,8 @@ export interface Verb<T extends OptionTable = OptionTable> {
   readonly summary: string;
   /** A paragraph under the usage line. */
   readonly details?: string;
+  /** Command lines as typed, most useful first. */
+  readonly examples?: readonly string[];
   readonly positionals: readonly Positional[];
   readonly options: T;
   run(terminal: Terminal, input: VerbInput<T>): Promise<void>;
@@ -88,7 +90,8 @@ function checkPositionals(verb: Verb, found: readonly string[]): void {
   }
 }
 
-function usage(verb: Verb): string {
+/** `cria run [MODEL] [options]` */
+export function usage(verb: Verb): string {
   const names = verb.positionals.map(({ name, many, optional }) => {
     const shown = many ? `${name}…` : name;
     return optional ? `[${shown}]` : shown;
@@ -103,5 +106,6 @@ export function describeVerb(verb: Verb): string {
   }
   if (verb.details !== undefined) sections.push(wrap(verb.details).join('\n'));
   sections.push(describeOptions({ ...verb.options, ...HELP }));
+  if (verb.examples) sections.push(`Examples:\n${verb.examples.map((line) => `  ${line}`).join('\n')}`);
   return `${sections.join('\n\n')}\n`;
 }

@@ -17,6 +17,7 @@ export const calibrateVerb = defineVerb({
   details:
     'The file opens in llama-quantize, and reads its own. Stopped or killed, the same command goes on where it was. Afterwards a table says which experts saw too little text.',
   positionals: [MODEL],
+  examples: ['cria calibrate scout-bf16.gguf -f calibration.txt -o imatrix.gguf'],
   options: {
     files: texts(['-f', '--file'], 'FILE', {
       help: 'text to run through the model, or chats: a .jsonl file with {"messages": [...]} on each line, laid out by the template of the model; may be given several times',

@@ -14,6 +14,10 @@ export const convert = defineVerb({
   details:
     'A folder is read as a Hugging Face checkpoint and written as GGUF; a GGUF file of 16-bit or 32-bit tensors is written as a checkpoint folder.',
   positionals: [{ name: 'INPUT', help: 'a checkpoint folder, or a GGUF file' }],
+  examples: [
+    'cria convert Llama-4-Scout-17B-16E-Instruct -o scout-bf16.gguf',
+    'cria convert scout-bf16.gguf -o scout-checkpoint',
+  ],
   options: {
     output: text(['-o', '--output', '--outfile'], 'PATH', {
       help: 'the GGUF file, or the checkpoint folder, to write; required',

@@ -29,6 +29,7 @@ export const evaluateDivergenceVerb = defineVerb({
     'llama-perplexity stores them: then only one model is in memory at a time, and the next comparison needs no ' +
     'reference run.',
   positionals: [MODEL],
+  examples: ['cria evaluate divergence scout.gguf --reference scout-bf16.gguf -f evaluation.txt'],
   options: {
     reference: text(['--reference'], 'MODEL', {
       help: 'the model to compare with, as it was before quantizing',

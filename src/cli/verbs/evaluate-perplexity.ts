@@ -13,6 +13,7 @@ export const evaluatePerplexityVerb = defineVerb({
   details:
     'The windows are those of llama-perplexity, so that the figures compare: of each, the second half is scored.',
   positionals: [MODEL],
+  examples: ['cria evaluate perplexity scout.gguf -f evaluation.txt'],
   options: {
     file: text(['-f', '--file'], 'FILE', { help: 'the text (- for standard input); required' }),
     ...WINDOW_OPTIONS,

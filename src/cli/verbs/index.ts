@@ -52,4 +52,8 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Measure how far a model is from its reference on a text',
     load: async () => (await import('./evaluate-divergence.js')).evaluateDivergenceVerb,
   },
+  completion: {
+    summary: 'Print a script that completes commands in bash, zsh or fish',
+    load: async () => (await import('./completion.js')).completion,
+  },
 };

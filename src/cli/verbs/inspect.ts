@@ -13,6 +13,7 @@ export const inspect = defineVerb({
       help: 'a GGUF file (the first part of a split one), a safetensors file, or a checkpoint folder',
     },
   ],
+  examples: ['cria inspect scout.gguf'],
   options: {
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },

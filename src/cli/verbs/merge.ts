@@ -9,6 +9,7 @@ export const merge = defineVerb({
     { name: 'INPUT', help: 'the first part, NAME-00001-of-0000N.gguf; the others are found beside it' },
     { name: 'OUTPUT', help: 'the GGUF file to write' },
   ],
+  examples: ['cria merge parts/scout-00001-of-00002.gguf scout.gguf'],
   options: {},
   run: async (terminal, { positionals: [input = '', output = ''] }) => {
     await withProgress(terminal, { label: 'merging', unit: 'bytes' }, (onProgress) =>

@@ -22,6 +22,11 @@ export const quantize = defineVerb({
   positionals: [
     { name: 'INPUT', help: 'a checkpoint folder, a GGUF file, or the first part of a split one' },
   ],
+  examples: [
+    'cria quantize scout-bf16.gguf -o scout.gguf --recipe UD-Q2_K_XL --imatrix imatrix.gguf',
+    'cria quantize scout-bf16.gguf -o scout.gguf --target-size 33.8GB --imatrix imatrix.gguf -f calibration.txt',
+    'cria quantize scout-bf16.gguf --type Q4_K_M --dry-run',
+  ],
   options: {
     output: text(['-o', '--output'], 'FILE', { help: 'the GGUF file to write; required without --dry-run' }),
     type: text(['--type'], 'TYPE', {

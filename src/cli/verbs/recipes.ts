@@ -18,6 +18,7 @@ export const recipes = defineVerb({
   details:
     'Types and exact file sizes follow from the shapes of the weights, so no weights are needed. An entry of the JSON array can be passed to cria quantize --plan.',
   positionals: [],
+  examples: ['cria recipes --model scout', 'cria recipes --model maverick --all --json'],
   options: {
     model: text(['--model'], 'scout|maverick|PATH', {
       help: 'a published model, a checkpoint folder or a GGUF file; required',

@@ -27,6 +27,7 @@ export const reportVerb = defineVerb({
     { name: 'ORIGINAL', help: 'the model as it was: a checkpoint folder or a GGUF file' },
     { name: 'QUANTIZED', help: 'GGUF files made from it', many: true },
   ],
+  examples: ['cria report scout-bf16.gguf scout.gguf -o report.html'],
   options: {
     output: text(['-o', '--output'], 'FILE', { help: 'the HTML page to write' }),
     json: text(['--json'], 'FILE', { help: 'the JSON file to write; - for standard output' }),

@@ -26,6 +26,12 @@ export const run = defineVerb({
       help: 'a GGUF file, the first part of a split one, or a checkpoint folder',
     },
   ],
+  examples: [
+    'cria run scout.gguf',
+    "cria run scout.gguf -p 'Three facts about alpacas' -n 200",
+    'cria run scout.gguf -sys recommended -c 32768',
+    "git diff | cria run scout.gguf -sys 'Review this patch.' -f -",
+  ],
   options: RUN_OPTIONS,
   run: async (terminal, { positionals, values }) => {
     const path = positionals[0] ?? values.model;

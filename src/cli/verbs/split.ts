@@ -11,6 +11,7 @@ export const split = defineVerb({
     { name: 'INPUT', help: 'a GGUF file, or the first part of a split one' },
     { name: 'PREFIX', help: 'the parts are PREFIX-00001-of-0000N.gguf' },
   ],
+  examples: ['cria split scout.gguf parts/scout --split-max-size 50G'],
   options: {
     maxSize: byteSize(['--split-max-size'], { help: 'most tensor data in one part, such as 2G or 500M' }),
     maxTensors: integer(['--split-max-tensors'], {
