@@ -5,10 +5,14 @@ import type { TensorSource } from '../formats/tensor-source.js';
 import { openCheckpoint } from './checkpoint-source.js';
 
 /**
- * Opens a model by path: a GGUF file, the first part of a split one, or a checkpoint folder. Throws `not-found`
- * kinds for a path that is not there, and what the readers throw.
+ * Opens a model by path: a GGUF file, the first part of a split one, or a checkpoint folder, of which `openFolder`
+ * takes the text part unless told otherwise. Throws `not-found` kinds for a path that is not there, and what the
+ * readers throw.
  */
-export async function openModel(path: string): Promise<TensorSource> {
+export async function openModel(
+  path: string,
+  openFolder: (folder: string) => Promise<TensorSource> = openCheckpoint,
+): Promise<TensorSource> {
   let isFolder: boolean;
   try {
     isFolder = (await stat(path)).isDirectory();
@@ -20,5 +24,5 @@ export async function openModel(path: string): Promise<TensorSource> {
       { cause: error },
     );
   }
-  return isFolder ? openCheckpoint(path) : openGguf(path);
+  return isFolder ? openFolder(path) : openGguf(path);
 }

@@ -20,7 +20,7 @@ interface Read {
   readonly target: Uint8Array;
 }
 
-function* weightReads(plan: ModelPlan, memories: readonly Uint8Array[]): Generator<Read> {
+function* weightReads(plan: WeightPlan, memories: readonly Uint8Array[]): Generator<Read> {
   for (const { info, pieces } of plan.matrices) {
     const rowBytes = info.bytes / pieces.reduce((sum, { rows }) => sum + rows, 0);
     const rowsPerRead = Math.max(1, Math.floor(READ_BYTES / rowBytes));
@@ -37,10 +37,15 @@ function* weightReads(plan: ModelPlan, memories: readonly Uint8Array[]): Generat
   }
 }
 
+/** The part of a plan that says what to read, and to where. */
+export type WeightPlan = Pick<ModelPlan, 'matrices' | 'vectors'> & {
+  readonly bytes: { readonly weights: number };
+};
+
 /** Fills the arenas with the model's weights: matrices as they are stored, vectors as F32. */
 export async function loadWeights(
   source: TensorSource,
-  plan: ModelPlan,
+  plan: WeightPlan,
   memories: readonly Uint8Array[],
   options: LoadWeightsOptions = {},
 ): Promise<void> {

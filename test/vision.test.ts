@@ -1,0 +1,91 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openVisionCheckpoint } from '../src/convert/checkpoint-source.js';
+import { convertCheckpoint } from '../src/convert/convert.js';
+import { openVision, rightlyNamed } from '../src/convert/open-vision.js';
+import type { TensorSource } from '../src/formats/tensor-source.js';
+import { decodePicture } from '../src/model/vision/decode-picture.js';
+import { type Tiles, tilesOf } from '../src/model/vision/tiles.js';
+import {
+  type EncodedTiles,
+  VisionRuntime,
+  type VisionRuntimeOptions,
+} from '../src/model/vision/vision-runtime.js';
+import { goldenFloats, goldenPath, largestDifference, NANO_SCOUT } from './golden.js';
+
+const PICTURES = ['image-square', 'image-wide', 'image-tall'];
+
+/** The issue asks for 1e-3; float32 arithmetic in another order leaves far less. */
+const FEATURE_TOLERANCE = 2e-5;
+
+async function goldenTiles(name: string): Promise<Tiles> {
+  const options = { side: 112, maxTiles: 16, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
+  return tilesOf(await decodePicture(readFileSync(goldenPath(`${name}.png`))), options);
+}
+
+describe('the vision tower against transformers', () => {
+  let folder: string;
+  let checkpoint: TensorSource;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'cria-vision-'));
+    checkpoint = await openVisionCheckpoint(NANO_SCOUT);
+    const mmproj = join(folder, 'mmproj.gguf');
+    await convertCheckpoint(NANO_SCOUT, join(folder, 'text.gguf'), { mmproj });
+  });
+  afterAll(async () => {
+    await checkpoint.close();
+    rmSync(folder, { recursive: true });
+  });
+
+  async function encode(
+    source: TensorSource,
+    names: readonly string[],
+    options: VisionRuntimeOptions = { threads: 2 },
+  ): Promise<EncodedTiles[]> {
+    const tower = await VisionRuntime.load(source, options);
+    const results: EncodedTiles[] = [];
+    for (const name of names) results.push(await tower.encode(await goldenTiles(name)));
+    await tower.close();
+    return results;
+  }
+
+  it('features of every picture, from a checkpoint folder', async () => {
+    const results = await encode(checkpoint, PICTURES);
+    for (const [i, { features }] of results.entries()) {
+      const golden = goldenFloats(`${PICTURES[i]}.features.f32`);
+      expect(largestDifference(features, golden)).toBeLessThan(FEATURE_TOLERANCE);
+    }
+  });
+
+  it('the same from an mmproj file, whatever its second norm is called, and for any threads and memories', async () => {
+    const source = await openVision(join(folder, 'mmproj.gguf'));
+    const [expected] = await encode(checkpoint, ['image-tall']);
+    const misnamed = await openVision(join(folder, 'mmproj.gguf'));
+    for (const [from, options] of [
+      [source, { threads: 1 }],
+      [source, { threads: 3, arenaLimit: 48 * 2 ** 20 }],
+      [rightlyNamed(withNormsMisnamed(misnamed)), { threads: 2 }],
+    ] as const) {
+      const [found] = await encode(from, ['image-tall'], options);
+      expect(largestDifference(found!.rows, expected!.rows)).toBe(0);
+    }
+    await Promise.all([source.close(), misnamed.close()]);
+  });
+});
+
+/** As llama.cpp v0.5.0 converts. */
+function withNormsMisnamed(source: TensorSource): TensorSource {
+  const wrong = (name: string) => name.replace('.ln2.', '.attn_post_norm.');
+  const right = (name: string) => name.replace('.attn_post_norm.', '.ln2.');
+  return {
+    path: source.path,
+    metadata: source.metadata,
+    tensors: new Map(
+      [...source.tensors.values()].map((info) => [wrong(info.name), { ...info, name: wrong(info.name) }]),
+    ),
+    readRows: (name, ...rest) => source.readRows(right(name), ...rest),
+    close: () => source.close(),
+  };
+}
