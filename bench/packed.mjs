@@ -8,6 +8,7 @@ import { ggmlType, rowBytes } from '../dist/formats/ggml-types.js';
 import { WEIGHT_TYPES } from '../dist/quant/index.js';
 import { kernelTables } from '../dist/quant/kernel-tables.js';
 import { packedActivations, packedForm, packedPanelBytes } from '../dist/quant/packed-layout.js';
+import { readBandwidth } from './bandwidth.mjs';
 
 const COLUMNS = 5120;
 const STREAM_BYTES = 400 * 2 ** 20;
@@ -25,6 +26,11 @@ const heap = new Uint8Array(memory.buffer);
 const TABLES = 65536;
 heap.set(kernelTables(), TABLES);
 const kernels = instantiateKernels(await compileKernels(build), memory, TABLES);
+
+const bandwidths = { 1: await readBandwidth(1), 2: await readBandwidth(2) };
+for (const [threads, bytes] of Object.entries(bandwidths)) {
+  console.log(JSON.stringify({ read: 'in order', threads: Number(threads), GBps: significant(bytes / 1e9) }));
+}
 
 let end = 2 * 65536;
 for (const type of arguments_.length > 0 ? arguments_ : WEIGHT_TYPES) {
@@ -50,19 +56,27 @@ function measure(type, form) {
   const panels = allocate(STREAM_BYTES + panelBytes);
   const count = Math.floor(STREAM_BYTES / panelBytes);
   const packStart = process.cpuUsage();
-  for (let i = 0; i < count; i++) kernels.packPanel(form, source, size, COLUMNS, panels + i * panelBytes, scratch);
+  for (let i = 0; i < count; i++)
+    kernels.packPanel(form, source, size, COLUMNS, panels + i * panelBytes, scratch);
   const packed = process.cpuUsage(packStart).user;
   const multiply = (n, tokens) =>
     kernels.multiplyPanels(form, panels, n, COLUMNS, blocks, tokens, y, tokens > 1 ? n * 32 : 0, 0, scratch);
   const quantize = (tokens) => {
     for (let t = 0; t < tokens; t++)
-      kernels.quantizeActivations(x, Number(bytes), blocks + t * blockBytes, tokens * blockBytes, COLUMNS / 32);
+      kernels.quantizeActivations(
+        x,
+        Number(bytes),
+        blocks + t * blockBytes,
+        tokens * blockBytes,
+        COLUMNS / 32,
+      );
   };
   quantize(1);
   const near = Math.max(1, Math.floor((640 * 1024) / panelBytes));
   const [weights, all] = [near * 8 * COLUMNS, count * 8 * COLUMNS];
   const cached = best(() => multiply(near, 1), weights);
   const streamed = best(() => multiply(count, 1), all);
+  const gigabytes = (streamed * panelBytes) / (8 * COLUMNS);
   quantize(512);
   const prompt = best(() => multiply(near, 512), weights * 512);
   console.log(
@@ -71,10 +85,11 @@ function measure(type, form) {
       form,
       cached,
       streamed,
-      GBps: Number(((streamed * panelBytes) / (8 * COLUMNS)).toPrecision(3)),
+      GBps: significant(gigabytes),
+      ofBandwidth: significant((gigabytes * 1e9) / bandwidths[1]),
       prompt,
-      pack: Number((all / packed / 1000).toPrecision(3)),
-      bytes: Number((panelBytes / (size * 8)).toPrecision(3)),
+      pack: significant(all / packed / 1000),
+      bytes: significant(panelBytes / (size * 8)),
     }),
   );
   end = mark;
@@ -90,7 +105,11 @@ function best(call, operations) {
   };
   while (time() < ROUND_MS / 2) calls *= 2;
   const fastest = Math.min(...Array.from({ length: ROUNDS }, time));
-  return Number(((operations * calls) / fastest / 1e6).toPrecision(3));
+  return significant((operations * calls) / fastest / 1e6);
+}
+
+function significant(x) {
+  return Number(x.toPrecision(3));
 }
 
 function allocate(bytes) {
