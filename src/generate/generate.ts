@@ -3,7 +3,8 @@ import type { Outputs, TokenModel } from '../model/token-model.js';
 import type { Tokenizer } from '../model/tokenizer/index.js';
 import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
-import { type Draft, type Drafter, type DraftRun, NO_DRAFT } from './speculation/drafter.js';
+import { DraftPace } from './speculation/draft-pace.js';
+import { type Draft, type Drafter, NO_DRAFT } from './speculation/drafter.js';
 import { StopMatcher } from './stop-matcher.js';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -95,6 +96,7 @@ export async function* generate(
     stopTokens,
   });
 
+  const pace = new DraftPace(options.drafter?.maxTokens ?? 0);
   const history = [...promptIds];
   let evaluated = reusedTokens;
   let drafted = 0;
@@ -119,7 +121,8 @@ export async function* generate(
     const start = performance.now();
     const first = evaluated < promptIds.length;
     const step = await unlessCancelled(signal, async () => {
-      const draft = first ? NO_DRAFT : await propose(draftRun, history, options.drafter, room() - 1, signal);
+      const limit = first ? 0 : Math.min(pace.next(), room() - 1);
+      const draft = (limit > 0 && (await draftRun?.propose(history, limit, signal))) || NO_DRAFT;
       if (first) await draftRun?.prepare?.(history, signal);
       const tokens = [...history.slice(evaluated), ...draft.tokens];
       return { draft, logits: await model.evaluate(tokens, evaluated, lastRows(tokens, draft), signal) };
@@ -130,6 +133,7 @@ export async function* generate(
     seconds[first ? 'prompt' : 'generation'] += (performance.now() - start) / 1000;
     evaluated = history.length + chosen.accepted;
     drafted += draft.tokens.length;
+    pace.record(draft.tokens.length, chosen.accepted);
 
     for (const [index, id] of chosen.tokens.entries()) {
       if (signal?.aborted) return summary('cancelled');
@@ -186,17 +190,6 @@ function lastRows(tokens: readonly number[], draft: Draft): Outputs {
   const drafted = draft.tokens.length;
   if (drafted === 0) return 'last';
   return Array.from({ length: drafted + 1 }, (_, i) => tokens.length - 1 - drafted + i);
-}
-
-async function propose(
-  run: DraftRun | undefined,
-  history: readonly number[],
-  drafter: Drafter | undefined,
-  room: number,
-  signal: AbortSignal | undefined,
-): Promise<Draft> {
-  const limit = Math.min(drafter?.maxTokens ?? 0, room);
-  return run === undefined || limit <= 0 ? NO_DRAFT : run.propose(history, limit, signal);
 }
 
 function checkPrompt(model: TokenModel, promptIds: readonly number[]): void {

@@ -4,6 +4,7 @@ import { type GenerateOptions, generate } from '../generate.js';
 import { Sampler } from '../sampler.js';
 import type { SamplingOptions } from '../sampling-options.js';
 import { byteTokenizer, hashedLogits, tableModel } from '../testing/table-model.js';
+import { DraftPace } from './draft-pace.js';
 import type { Drafter } from './drafter.js';
 import { LookupDrafter } from './lookup-drafter.js';
 import { ModelDrafter } from './model-drafter.js';
@@ -252,6 +253,48 @@ describe('generation with a drafter', () => {
       acceptedTokens: 2,
       evaluatedTokens: 8,
     });
+  });
+});
+
+describe('DraftPace', () => {
+  const lengths = (results: readonly [drafted: number, accepted: number][], max = 8) => {
+    const pace = new DraftPace(max);
+    return results.map((result) => {
+      const length = pace.next();
+      pace.record(...result);
+      return length;
+    });
+  };
+
+  it('grows while guesses are right and shrinks to what was', () => {
+    expect(
+      lengths([
+        [8, 3],
+        [4, 4],
+        [8, 8],
+        [8, 1],
+        [2, 2],
+        [4, 4],
+        [8, 8],
+      ]),
+    ).toEqual([8, 4, 8, 8, 2, 4, 8]);
+    expect(
+      lengths(
+        [
+          [1, 0],
+          [0, 0],
+          [1, 1],
+          [1, 1],
+        ],
+        1,
+      ),
+    ).toEqual([1, 0, 1, 1]);
+  });
+
+  it('rests longer after each wrong one', () => {
+    const wrong: [number, number] = [2, 0];
+    const none: [number, number] = [0, 0];
+    expect(lengths([wrong, none, wrong, none, none, none, [2, 1], [2, 2]])).toEqual([8, 0, 2, 0, 0, 0, 2, 2]);
   });
 });
 
