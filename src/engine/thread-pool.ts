@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { CriaError } from '../base/errors.js';
+import { CriaError, type ErrorKind, EXIT_CODES } from '../base/errors.js';
 import { Control, createControl, STOP } from './control.js';
 import type { LaneSetup } from './lane.js';
 import type { WorkerData } from './worker.js';
@@ -103,9 +103,16 @@ export class ThreadPool {
   }
 
   #fail(cause: Error): void {
-    this.#failure ??= new CriaError('internal', 'lane-failed', `a compute thread failed: ${cause.message}`, {
-      cause,
-    });
+    this.#failure ??= failureOf(cause);
     this.#reportFailure(this.#failure);
   }
+}
+
+/** An error as it came out of a thread: its class is lost on the way, its properties are not. */
+function failureOf(cause: Error & { kind?: ErrorKind; code?: string }): CriaError {
+  const { kind, code, message } = cause;
+  if (kind !== undefined && kind in EXIT_CODES && code !== undefined) {
+    return new CriaError(kind, code, message, { cause });
+  }
+  return new CriaError('internal', 'lane-failed', `a compute thread failed: ${message}`, { cause });
 }

@@ -44,7 +44,21 @@ export interface TensorSource {
    * `count` × row bytes. Rows count over all dimensions but the first. `target` may view shared memory.
    */
   readRows(name: string, start: number, count: number, target: Uint8Array): Promise<void>;
+  /**
+   * Where the bytes that `readRows` gives for a tensor lie as they are. Absent for sources that make them up, as from
+   * a checkpoint's tensors.
+   */
+  locate?(name: string): FileRange;
   close(): Promise<void>;
+}
+
+/** Bytes of a file. */
+export interface FileRange {
+  readonly path: string;
+  /** Size of the file when it was opened. */
+  readonly fileBytes: number;
+  readonly offset: number;
+  readonly bytes: number;
 }
 
 /** Rows of a tensor: the product of all dimensions but the first. */

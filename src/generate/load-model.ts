@@ -3,6 +3,7 @@ import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
 import type { CollectedSquares, CollectingModel } from '../model/collecting-model.js';
+import type { ExpertCacheStatistics } from '../model/expert-store.js';
 import type { CacheType } from '../model/layout.js';
 import { Llama4Runtime } from '../model/llama4-runtime.js';
 import type { Outputs } from '../model/token-model.js';
@@ -20,6 +21,13 @@ export interface LoadOptions {
   readonly batchSize?: number;
   /** Build of the WebAssembly kernels; by default the fastest that works here. */
   readonly simd?: SimdBuild;
+  /**
+   * Bytes of memory for routed experts, which are then read from the GGUF file as they are needed, so that a model
+   * larger than memory runs; all weights are loaded when absent. See `Model.expertCache`.
+   */
+  readonly cacheExperts?: number;
+  /** With `cacheExperts`, read experts that will likely be needed before it is certain; default true. */
+  readonly readAhead?: boolean;
   /** Measure the inputs of every weight matrix during evaluation, for calibration; see `Model.collected`. */
   readonly collect?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -59,9 +67,14 @@ export class Model implements CollectingModel {
     return this.#runtime.threads;
   }
 
-  /** Planned memory in bytes: weights, cache (taken only as it fills) and everything else. */
+  /** Planned memory in bytes: weights, room for cached experts, cache (taken only as it fills), everything else. */
   get memory(): Llama4Runtime['bytes'] {
     return this.#runtime.bytes;
+  }
+
+  /** What reading experts as needed came to so far; undefined unless loaded with `cacheExperts`. */
+  get expertCache(): ExpertCacheStatistics | undefined {
+    return this.#runtime.expertCache;
   }
 
   evaluate(

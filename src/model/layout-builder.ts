@@ -47,28 +47,26 @@ export class LayoutBuilder {
   matrix(name: string, columns: number, rows: number, squares?: InputSquares, experts?: number): Matrix {
     if (squares) this.inputSquares.set(name, squares);
     const info = this.#tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
-    const { id, blockSize } = ggmlType(info.type);
     const bytesPerRow = rowBytes(info.type, columns);
-    const float = blockSize === 1;
     const pieceRows =
       experts === undefined ? cutRows(rows, bytesPerRow) : new Array<number>(experts).fill(rows);
     const pieces = this.pieces(bytesPerRow, pieceRows);
     this.matrices.push({ info, pieces });
-    return {
-      name,
-      type: info.type,
-      typeId: id,
-      columns,
-      rowBytes: bytesPerRow,
-      blocks: columns / blockSize,
-      float,
-      group: float ? 0 : unpackedGroup(info.type),
-      hasMins: !float && hasMins(info.type),
-      minCode: float ? 0 : codeRange(info.type).min,
-      maxCode: float ? 0 : codeRange(info.type).max,
-      pieces,
-      inputSquares: squares,
-    };
+    return blockMatrix(info, pieces, squares);
+  }
+
+  /** As `matrix`, for experts that get no place of their own: their pieces have rows but no address. */
+  unplacedExperts(
+    name: string,
+    columns: number,
+    rows: number,
+    squares: InputSquares | undefined,
+    experts: number,
+  ): Matrix {
+    if (squares) this.inputSquares.set(name, squares);
+    const info = this.#tensor(name, [columns, rows, experts]);
+    const pieces = Array.from({ length: experts }, () => ({ rows, arena: 0, offset: 0 }));
+    return blockMatrix(info, pieces, squares);
   }
 
   /** Runs of rows, each in one arena, any arena. */
@@ -126,6 +124,28 @@ export class LayoutBuilder {
     }
     return info;
   }
+}
+
+/** A matrix in the blocks that its tensor has in the file. */
+function blockMatrix(info: TensorInfo, pieces: readonly Piece[], inputSquares?: InputSquares): Matrix {
+  const { id, blockSize } = ggmlType(info.type);
+  const columns = info.shape[0]!;
+  const float = blockSize === 1;
+  return {
+    name: info.name,
+    type: info.type,
+    typeId: id,
+    columns,
+    rowBytes: rowBytes(info.type, columns),
+    blocks: columns / blockSize,
+    float,
+    group: float ? 0 : unpackedGroup(info.type),
+    hasMins: !float && hasMins(info.type),
+    minCode: float ? 0 : codeRange(info.type).min,
+    maxCode: float ? 0 : codeRange(info.type).max,
+    pieces,
+    inputSquares,
+  };
 }
 
 /** Row counts of the pieces of a matrix, each below MAX_PIECE_BYTES. */

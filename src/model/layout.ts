@@ -6,6 +6,12 @@ import type { InputSquares, Matrix } from '../engine/matrix.js';
 import { laneScratchBytes } from '../engine/operations.js';
 import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/products.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
+import {
+  type ExpertCacheLayout,
+  type ExpertCacheRequest,
+  type ExpertLayer,
+  planExpertCache,
+} from './expert-cache-plan.js';
 import { LayoutBuilder, type Placement } from './layout-builder.js';
 
 export type CacheType = 'f32' | 'f16';
@@ -66,6 +72,8 @@ export interface ModelLayout {
   readonly layers: readonly LayerLayout[];
   readonly buffers: ActivationBuffers;
   readonly staging: Staging;
+  /** Present when routed experts are read as needed; their matrices then have no addresses. */
+  readonly expertCache?: ExpertCacheLayout;
 }
 
 export interface ModelPlan {
@@ -80,7 +88,14 @@ export interface ModelPlan {
   readonly tables: number;
   readonly scratch: number;
   readonly scratchBytes: number;
-  readonly bytes: { readonly weights: number; readonly cache: number; readonly compute: number };
+  readonly bytes: {
+    /** Without routed experts that are read as needed. */
+    readonly weights: number;
+    /** Slots for those. */
+    readonly expertCache: number;
+    readonly cache: number;
+    readonly compute: number;
+  };
 }
 
 export interface PlanOptions {
@@ -91,6 +106,8 @@ export interface PlanOptions {
   readonly tablesBytes: number;
   /** Make room to measure the inputs of every matrix. */
   readonly collect?: boolean;
+  /** Room for routed experts, which are then read as needed; all of them have a place when absent. */
+  readonly expertCache?: ExpertCacheRequest;
   /** Largest arena; only tests make it small. */
   readonly arenaLimit?: number;
 }
@@ -146,6 +163,7 @@ export function planModel(
   if (outputSquares) builder.inputSquares.set(outputName, outputSquares);
   const outputNorm = builder.vector('output_norm.weight', width);
 
+  const expertLayers: ExpertLayer[] = [];
   const layers = config.ropeLayers.map((_, i) => {
     const name = (part: string) => `blk.${i}.${part}.weight`;
     const norms = {
@@ -162,19 +180,17 @@ export function planModel(
     const inner = config.moeLayers[i] ? config.expertFeedForwardLength : config.feedForwardLength;
     const input = builder.squares(width);
     const expertInput = config.moeLayers[i] ? builder.squares(width, expertCount) : undefined;
+    const experts = (part: string, columns: number, rows: number, squares?: InputSquares) =>
+      options.expertCache === undefined
+        ? builder.matrix(name(part), columns, rows, squares, expertCount)
+        : builder.unplacedExperts(name(part), columns, rows, squares, expertCount);
     const feedForward: FeedForward = config.moeLayers[i]
       ? {
           kind: 'moe',
           router: builder.matrix(name('ffn_gate_inp'), width, expertCount, builder.squares(width)),
-          gateExperts: builder.matrix(name('ffn_gate_exps'), width, inner, expertInput, expertCount),
-          upExperts: builder.matrix(name('ffn_up_exps'), width, inner, expertInput, expertCount),
-          downExperts: builder.matrix(
-            name('ffn_down_exps'),
-            inner,
-            width,
-            builder.squares(inner, expertCount),
-            expertCount,
-          ),
+          gateExperts: experts('ffn_gate_exps', width, inner, expertInput),
+          upExperts: experts('ffn_up_exps', width, inner, expertInput),
+          downExperts: experts('ffn_down_exps', inner, width, builder.squares(inner, expertCount)),
           sharedGate: builder.matrix(name('ffn_gate_shexp'), width, inner, input),
           sharedUp: builder.matrix(name('ffn_up_shexp'), width, inner, input),
           sharedDown: builder.matrix(name('ffn_down_shexp'), inner, width, builder.squares(inner)),
@@ -185,8 +201,15 @@ export function planModel(
           up: builder.matrix(name('ffn_up'), width, inner, input),
           down: builder.matrix(name('ffn_down'), inner, width, builder.squares(inner)),
         };
+    if (feedForward.kind === 'moe') {
+      const { gateExperts, upExperts, downExperts } = feedForward;
+      expertLayers.push({ layer: i, matrices: [gateExperts, upExperts, downExperts] });
+    }
     return { norms, ...attention, feedForward, cache: cache(cacheCapacity(config, i, contextSize)) };
   });
+
+  const expertCache =
+    options.expertCache && planExpertCache(expertLayers, config, options.expertCache, batchSize, builder);
 
   const innerWidth = Math.max(
     ...config.moeLayers.map((moe) => (moe ? config.expertFeedForwardLength : config.feedForwardLength)),
@@ -241,6 +264,7 @@ export function planModel(
     number,
   ];
   const weights = builder.matrices.reduce((sum, { info }) => sum + info.bytes, 0);
+  const expertCacheBytes = expertCache?.bytes ?? 0;
   const total = arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
   return {
     layout: {
@@ -258,6 +282,7 @@ export function planModel(
       })),
       buffers,
       staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes },
+      expertCache: expertCache?.layout,
     },
     arenas,
     matrices: builder.matrices,
@@ -266,6 +291,11 @@ export function planModel(
     tables,
     scratch,
     scratchBytes,
-    bytes: { weights, cache: cacheBytes, compute: total - weights - cacheBytes },
+    bytes: {
+      weights,
+      expertCache: expertCacheBytes,
+      cache: cacheBytes,
+      compute: total - weights - expertCacheBytes - cacheBytes,
+    },
   };
 }

@@ -2,13 +2,14 @@ import { createRequire } from 'node:module';
 import { availableParallelism, freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
-import { PAGE_BYTES } from '../engine/arena-plan.js';
+import { createArenas } from '../engine/arena-memories.js';
 import { compileKernels, type SimdBuild } from '../engine/kernels.js';
 import type { InputSquares } from '../engine/matrix.js';
 import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
+import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
 import { type CacheType, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
 import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
@@ -31,6 +32,13 @@ export interface RuntimeOptions {
   readonly simd?: SimdBuild;
   /** Largest WebAssembly memory; only tests make it small. */
   readonly arenaLimit?: number;
+  /**
+   * Bytes of memory for routed experts, which are then read from the GGUF file as they are needed; all weights are
+   * loaded when absent.
+   */
+  readonly cacheExperts?: number;
+  /** With `cacheExperts`, read experts that will likely be needed before it is certain; default true. */
+  readonly readAhead?: boolean;
   /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
   readonly collect?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -49,7 +57,7 @@ export class Llama4Runtime implements CollectingModel {
   readonly config: Llama4Config;
   readonly contextSize: number;
   readonly threads: number;
-  /** Planned bytes: weights, cache (touched only as it fills), and everything else. */
+  /** Planned bytes: weights, room for experts that are read as needed, cache (touched only as it fills), and everything else. */
   readonly bytes: ModelPlan['bytes'];
   readonly #layout: ModelLayout;
   readonly #pool: ThreadPool;
@@ -57,6 +65,7 @@ export class Llama4Runtime implements CollectingModel {
   readonly #inputSquares: ModelPlan['inputSquares'];
   readonly #arenas: readonly Uint8Array[];
   readonly #matrices: ReadonlyMap<string, Placement>;
+  readonly #experts: ExpertStore | undefined;
   /** Tokens at the cached positions, for going back past a chunk border. */
   readonly #history: Int32Array;
   #cached = 0;
@@ -68,6 +77,7 @@ export class Llama4Runtime implements CollectingModel {
     arenas: readonly Uint8Array[],
     contextSize: number,
     threads: number,
+    experts: ExpertStore | undefined,
   ) {
     this.config = plan.layout.config;
     this.bytes = plan.bytes;
@@ -80,6 +90,7 @@ export class Llama4Runtime implements CollectingModel {
     this.#inputSquares = plan.inputSquares;
     this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
     this.#history = new Int32Array(contextSize);
+    this.#experts = experts;
   }
 
   /**
@@ -103,22 +114,25 @@ export class Llama4Runtime implements CollectingModel {
       tablesBytes: tables.length,
       arenaLimit: options.arenaLimit,
       collect: options.collect,
+      expertCache:
+        options.cacheExperts === undefined
+          ? undefined
+          : {
+              bytes: options.cacheExperts,
+              readAhead: options.readAhead ?? true,
+            },
     });
     checkMemory(plan, contextSize, freemem());
 
     const module = await compileKernels(options.simd);
-    const memories = plan.arenas.arenaBytes.map((bytes) => {
-      const pages = bytes / PAGE_BYTES;
-      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    });
+    const memories = createArenas(plan.arenas.arenaBytes, tables, plan.tables);
     const views = memories.map((memory) => new Uint8Array(memory.buffer));
-    for (const view of views) view.set(tables, plan.tables);
     await loadWeights(source, plan, views, options);
     const divisors = source.tensors.get('rope_freqs.weight');
-    const init: ProgramInit = {
-      layout: plan.layout,
-      ropeDivisors: divisors && (await readVector(source, divisors)),
-    };
+    const ropeDivisors = divisors && (await readVector(source, divisors));
+    const { expertCache } = plan.layout;
+    const experts = expertCache && ExpertStore.open(source, expertCache, memories);
+    const init: ProgramInit = { layout: plan.layout, ropeDivisors, expertCache: experts?.init };
     const pool = await ThreadPool.start({
       setup: {
         module,
@@ -131,12 +145,20 @@ export class Llama4Runtime implements CollectingModel {
       programPath: require.resolve('#llama4-program'),
       init,
       commandWords: commandWords(plan.layout),
+    }).catch(async (error) => {
+      await experts?.close();
+      throw error;
     });
-    return new Llama4Runtime(plan, pool, views, contextSize, threads);
+    return new Llama4Runtime(plan, pool, views, contextSize, threads, experts);
   }
 
   get vocabSize(): number {
     return this.config.vocabSize;
+  }
+
+  /** What reading experts as needed came to so far; undefined unless loaded with `cacheExperts`. */
+  get expertCache(): ExpertCacheStatistics | undefined {
+    return this.#experts?.statistics;
   }
 
   /** See TokenModel. Calls are answered one after another. */
@@ -185,6 +207,7 @@ export class Llama4Runtime implements CollectingModel {
   async close(): Promise<void> {
     await this.#queue;
     await this.#pool.close();
+    await this.#experts?.close();
   }
 
   #viewSquares({ offset, columns, matrices }: InputSquares): CollectedSquares {

@@ -1,6 +1,7 @@
 import type { Buffer } from '../engine/buffers.js';
 import type { Operations } from '../engine/operations.js';
 import { everyToken, type Run } from '../engine/products.js';
+import type { ExpertCache, ExpertRound } from './expert-cache.js';
 import type { FeedForward, LayerLayout, ModelLayout } from './layout.js';
 import { ropeAngles, ropeFrequencies } from './rope.js';
 import { routeTokens } from './routing.js';
@@ -15,11 +16,16 @@ export class Llama4 {
   readonly #ops: Operations;
   readonly #layout: ModelLayout;
   readonly #frequencies: Float32Array;
+  readonly #expertCache: ExpertCache | undefined;
 
-  /** @param ropeDivisors `rope_freqs.weight`, [headDim / 2], where frequencies are scaled */
-  constructor(ops: Operations, layout: ModelLayout, ropeDivisors?: Float32Array) {
+  /**
+   * @param ropeDivisors `rope_freqs.weight`, [headDim / 2], where frequencies are scaled
+   * @param expertCache where routed experts are when the layout has no place for them
+   */
+  constructor(ops: Operations, layout: ModelLayout, ropeDivisors?: Float32Array, expertCache?: ExpertCache) {
     this.#ops = ops;
     this.#layout = layout;
+    this.#expertCache = expertCache;
     const { ropeTheta, headDim } = layout.config;
     this.#frequencies = ropeFrequencies(ropeTheta, headDim, ropeDivisors);
   }
@@ -31,7 +37,7 @@ export class Llama4 {
     this.#ops.embed(tokenEmbedding, tokens, buffers.hidden);
     for (const [index, layer] of layers.entries()) {
       this.#attention(layer, index, tokens.length, position);
-      this.#feedForward(layer, tokens.length);
+      this.#feedForward(layer, index, tokens.length);
     }
     this.#measureOutputInput(tokens.length);
   }
@@ -119,7 +125,7 @@ export class Llama4 {
     return 1 + attnScale * Math.log1p(Math.floor((position + 1) / floorScale));
   }
 
-  #feedForward(layer: LayerLayout, tokens: number): void {
+  #feedForward(layer: LayerLayout, index: number, tokens: number): void {
     const { config, buffers } = this.#layout;
     const { hidden, normed } = buffers;
     this.#ops.rmsNorm(hidden, layer.ffnNorm, normed, tokens, config.rmsEps);
@@ -127,7 +133,7 @@ export class Llama4 {
     if (feedForward.kind === 'dense') {
       this.#gated(normed, tokens, feedForward);
     } else {
-      this.#routedExperts(feedForward, tokens);
+      this.#routedExperts(feedForward, index, tokens);
       const { sharedGate: gate, sharedUp: up, sharedDown: down } = feedForward;
       this.#gated(normed, tokens, { gate, up, down });
     }
@@ -155,10 +161,10 @@ export class Llama4 {
   }
 
   /** hidden += Σ over each token's experts of expert(score × x) */
-  #routedExperts(experts: Experts, tokens: number): void {
+  #routedExperts(experts: Experts, layer: number, tokens: number): void {
     const { config, buffers } = this.#layout;
     const { normed, routerLogits, expertInput, expertOutput, hidden } = buffers;
-    const { expertCount, expertUsedCount, expertFeedForwardLength } = config;
+    const { expertCount, expertUsedCount } = config;
     const ops = this.#ops;
     const { lane } = ops;
     const { kernels, f32 } = lane.home;
@@ -182,14 +188,13 @@ export class Llama4 {
       const count = routing.starts[expert + 1]! - first;
       if (count > 0) runs.push({ first, count, piece: expert, pieces: 1 });
     }
-    const gate = { offset: buffers.gate.offset, columns: expertFeedForwardLength };
-    const up = { offset: buffers.up.offset, columns: expertFeedForwardLength };
-    ops.products.multiply(expertInput, runs, [
-      { matrix: experts.gateExperts, y: gate },
-      { matrix: experts.upExperts, y: up },
-    ]);
-    ops.siluMultiply(gate, up, rows);
-    ops.products.multiply(gate, runs, [{ matrix: experts.downExperts, y: expertOutput }]);
+    if (this.#expertCache === undefined) {
+      const { gateExperts: gate, upExperts: up, downExperts: down } = experts;
+      this.#expertRound({ runs, gate, up, down });
+    } else {
+      const ahead = this.#predictExperts(layer + 1, tokens);
+      for (const round of this.#expertCache.rounds(layer, runs, ahead)) this.#expertRound(round);
+    }
 
     // A token's rows are added by the lane that owns the token, in expert order, whatever the thread count.
     const [first, last] = lane.share(tokens);
@@ -201,6 +206,52 @@ export class Llama4 {
     lane.barrier();
   }
 
+  /** expertOutput = expert(expertInput) for the rows of each run */
+  #expertRound({ runs, gate, up, down }: ExpertRound): void {
+    const { config, buffers } = this.#layout;
+    const { expertInput, expertOutput } = buffers;
+    const columns = config.expertFeedForwardLength;
+    const inner = { offset: buffers.gate.offset, columns };
+    const upper = { offset: buffers.up.offset, columns };
+    this.#ops.products.multiply(expertInput, runs, [
+      { matrix: gate, y: inner },
+      { matrix: up, y: upper },
+    ]);
+    for (const [first, count] of rowSpans(runs)) {
+      const [gateRows, upRows] = [inner, upper].map((buffer) => ({ offset: rowOf(buffer, first), columns }));
+      this.#ops.siluMultiply(gateRows!, upRows!, count);
+    }
+    this.#ops.products.multiply(inner, runs, [{ matrix: down, y: expertOutput }]);
+  }
+
+  /**
+   * The experts that the next layer with experts, from `from` on, will want for the current tokens, as far as its
+   * router can tell from a hidden state that the layers between have yet to change. The most wanted come first.
+   */
+  #predictExperts(
+    from: number,
+    tokens: number,
+  ): { readonly layer: number; readonly experts: readonly number[] } | undefined {
+    const { config, layers, buffers, expertCache } = this.#layout;
+    const layer = layers.findIndex(({ feedForward }, i) => i >= from && feedForward.kind === 'moe');
+    const predictedLogits = expertCache?.predictedLogits;
+    if (layer < 0 || predictedLogits === undefined) return undefined;
+    const { ffnNorm, feedForward } = layers[layer]!;
+    const router = { ...(feedForward as Experts).router, inputSquares: undefined };
+    const { hidden, expertOutput } = buffers;
+    // No expert has written its output yet.
+    this.#ops.rmsNorm(hidden, ffnNorm, expertOutput, tokens, config.rmsEps);
+    this.#ops.products.multiply(expertOutput, everyToken(tokens), [{ matrix: router, y: predictedLogits }]);
+    const first = predictedLogits.offset / 4;
+    const logits = this.#ops.lane.home.f32.subarray(first, first + tokens * config.expertCount);
+    const { starts } = routeTokens(logits, tokens, config.expertCount, config.expertUsedCount);
+    const wanted = (expert: number) => starts[expert + 1]! - starts[expert]!;
+    const experts = Array.from({ length: config.expertCount }, (_, expert) => expert)
+      .filter((expert) => wanted(expert) > 0)
+      .sort((a, b) => wanted(b) - wanted(a) || a - b);
+    return { layer, experts };
+  }
+
   #prepareAngles(tokens: number, position: number): void {
     const { angles } = this.#layout.buffers;
     const { lane } = this.#ops;
@@ -210,6 +261,17 @@ export class Llama4 {
       ropeAngles(this.#frequencies, position + t, lane.home.f32.subarray(at, at + angles.columns));
     }
   }
+}
+
+/** The rows of runs, those that follow each other joined. */
+function rowSpans(runs: readonly Run[]): [first: number, count: number][] {
+  const spans: [first: number, count: number][] = [];
+  for (const { first, count } of runs.toSorted((a, b) => a.first - b.first)) {
+    const last = spans.at(-1);
+    if (last && last[0] + last[1] === first) last[1] += count;
+    else spans.push([first, count]);
+  }
+  return spans;
 }
 
 /** Address of row `index` of a buffer. */

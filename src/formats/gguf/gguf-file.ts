@@ -4,7 +4,7 @@ import { FileReader } from '../../base/file-reader.js';
 import { quote } from '../../base/text.js';
 import { rowBytes } from '../ggml-types.js';
 import { closeAll, findTensor, openAll, readPlace, type TensorPlace } from '../tensor-files.js';
-import type { Metadata, MetadataValue, TensorInfo, TensorSource } from '../tensor-source.js';
+import type { FileRange, Metadata, MetadataValue, TensorInfo, TensorSource } from '../tensor-source.js';
 import { SPLIT_KEYS } from './constants.js';
 import { bad, checkPlaces, GGUF_LIMITS, type GgufHeader, NeedMoreBytes, parseHeader } from './header.js';
 import { parseSplitPath, splitPath } from './split-names.js';
@@ -85,6 +85,11 @@ export class GgufFile implements TensorSource {
       );
     }
     await readPlace(this.#readers, tensor, start * row, target);
+  }
+
+  locate(name: string): FileRange {
+    const { part, partPath, offset, bytes } = findTensor(this.tensors, name, this.path);
+    return { path: partPath, fileBytes: this.parts[part]!.bytes, offset, bytes };
   }
 
   async close(): Promise<void> {
