@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openVisionCheckpoint } from '../src/convert/checkpoint-source.js';
 import { convertCheckpoint } from '../src/convert/convert.js';
+import { openModel } from '../src/convert/open-model.js';
 import { openVision, rightlyNamed } from '../src/convert/open-vision.js';
 import type { TensorSource } from '../src/formats/tensor-source.js';
+import { Llama4Runtime } from '../src/model/llama4-runtime.js';
 import { decodePicture } from '../src/model/vision/decode-picture.js';
 import { type Tiles, tilesOf } from '../src/model/vision/tiles.js';
 import {
@@ -13,12 +15,13 @@ import {
   VisionRuntime,
   type VisionRuntimeOptions,
 } from '../src/model/vision/vision-runtime.js';
-import { goldenFloats, goldenPath, largestDifference, NANO_SCOUT } from './golden.js';
+import { goldenFloats, goldenJson, goldenPath, largestDifference, NANO_SCOUT } from './golden.js';
 
 const PICTURES = ['image-square', 'image-wide', 'image-tall'];
 
 /** The issue asks for 1e-3; float32 arithmetic in another order leaves far less. */
 const FEATURE_TOLERANCE = 2e-5;
+const LOGIT_TOLERANCE = 2e-4;
 
 async function goldenTiles(name: string): Promise<Tiles> {
   const options = { side: 112, maxTiles: 16, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] };
@@ -89,3 +92,37 @@ function withNormsMisnamed(source: TensorSource): TensorSource {
     close: () => source.close(),
   };
 }
+
+describe('pictures in prompts against transformers', () => {
+  const manifest = goldenJson('manifest.json');
+
+  it('logits of the three picture prompts, whole and from a cached prefix', async () => {
+    const checkpoint = await openVisionCheckpoint(NANO_SCOUT);
+    const text = await openModel(NANO_SCOUT);
+    const tower = await VisionRuntime.load(checkpoint, { threads: 2 });
+    const model = await Llama4Runtime.load(text, {
+      threads: 2,
+      cacheType: 'f32',
+      contextSize: 256,
+      batchSize: 64,
+    });
+    for (const name of PICTURES) {
+      const { ids } = manifest.files.vision.find((v: { image: string }) => v.image === `${name}.png`).prompt;
+      const { rows } = await tower.encode(await goldenTiles(name));
+      const virtual = model.embeddings.add(rows);
+      const prompt = ids.map((id: number) => (id === 4082 ? virtual.shift() : id));
+      const golden = goldenFloats(`${name}.logits.f32`);
+      const last16 = Array.from({ length: 16 }, (_, i) => prompt.length - 16 + i);
+      const logits = await model.evaluate(prompt, 0, last16);
+      expect(largestDifference(logits, golden)).toBeLessThan(LOGIT_TOLERANCE);
+      const again = await model.evaluate(
+        prompt.slice(10),
+        10,
+        last16.map((i) => i - 10),
+      );
+      expect(largestDifference(again, golden)).toBeLessThan(LOGIT_TOLERANCE);
+    }
+    await expect(model.evaluate([5, -100_000], 0, 'last')).rejects.toMatchObject({ code: 'unknown-picture' });
+    await Promise.all([model.close(), tower.close(), text.close(), checkpoint.close()]);
+  });
+});

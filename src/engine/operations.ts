@@ -29,11 +29,12 @@ export class Operations {
     this.#staging = staging;
   }
 
-  /** Rows of an embedding matrix as floats: y[i] = matrix[ids[i]]. */
+  /** Rows of an embedding matrix as floats: y[i] = matrix[ids[i]]; rows with a negative id stay as they are. */
   embed(matrix: Matrix, ids: Int32Array, y: Buffer): void {
     const [start, end] = this.lane.share(ids.length);
     for (let i = start; i < end; i++) {
       let row = ids[i]!;
+      if (row < 0) continue;
       let p = 0;
       for (; row >= matrix.pieces[p]!.rows; p++) row -= matrix.pieces[p]!.rows;
       const piece = matrix.pieces[p]!;

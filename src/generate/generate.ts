@@ -90,13 +90,15 @@ export async function* generate(
   const decoder = tokenizer.streamingDecoder({ skipSpecial: !options.showSpecial });
   const matcher = new StopMatcher(options.stop ?? []);
 
-  const draftRun = options.drafter?.start({
+  // Drafters know words only.
+  const drafter = promptIds.some((id) => id < 0) ? undefined : options.drafter;
+  const draftRun = drafter?.start({
     sampling: { ...sampling, seed: sampler.seed },
     tokenCount,
     stopTokens,
   });
 
-  const pace = new DraftPace(options.drafter?.maxTokens ?? 0);
+  const pace = new DraftPace(drafter?.maxTokens ?? 0);
   const history = [...promptIds];
   let evaluated = reusedTokens;
   let drafted = 0;

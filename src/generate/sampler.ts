@@ -178,7 +178,7 @@ export class Sampler {
     const first = repeatLastN === -1 ? 0 : Math.max(0, history.length - repeatLastN);
     for (let i = first; i < history.length; i++) {
       const id = history[i]!;
-      if (id < this.#logits.length) counts.set(id, (counts.get(id) ?? 0) + 1);
+      if (id >= 0 && id < this.#logits.length) counts.set(id, (counts.get(id) ?? 0) + 1);
     }
     for (const [id, count] of counts) {
       const logit = this.#logits[id]!;

@@ -9,6 +9,7 @@ import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
+import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
 import { type CacheType, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
@@ -68,6 +69,7 @@ export class Llama4Runtime implements CollectingModel {
   readonly #experts: ExpertStore | undefined;
   /** Tokens at the cached positions, for going back past a chunk border. */
   readonly #history: Int32Array;
+  readonly #embeddings: EmbeddingRows;
   #cached = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -90,6 +92,8 @@ export class Llama4Runtime implements CollectingModel {
     this.#inputSquares = plan.inputSquares;
     this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
     this.#history = new Int32Array(contextSize);
+    // What is cached and the prompt that comes next may both be pictures from end to end.
+    this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize);
     this.#experts = experts;
   }
 
@@ -159,6 +163,11 @@ export class Llama4Runtime implements CollectingModel {
   /** What reading experts as needed came to so far; undefined unless loaded with `cacheExperts`. */
   get expertCache(): ExpertCacheStatistics | undefined {
     return this.#experts?.statistics;
+  }
+
+  /** Where embeddings that are no token's get the ids under which `evaluate` takes them. */
+  get embeddings(): EmbeddingRows {
+    return this.#embeddings;
   }
 
   /** See TokenModel. Calls are answered one after another. */
@@ -306,6 +315,7 @@ export class Llama4Runtime implements CollectingModel {
     let answered = 0;
     do {
       const part = rows.slice(answered, answered + maxOutputs);
+      if (answered === 0) this.#placeEmbeddings(position, count);
       await this.#pool.run((command) => {
         // Rows beyond one step's room are answered from the hidden states the first step left.
         command[COMMAND.tokens] = answered === 0 ? count : 0;
@@ -319,6 +329,15 @@ export class Llama4Runtime implements CollectingModel {
       logits.set(values, answered * this.vocabSize);
       answered += part.length;
     } while (answered < rows.length);
+  }
+
+  /** Puts rows that are no token's where the step looks tokens up. */
+  #placeEmbeddings(position: number, count: number): void {
+    const { hidden } = this.#layout.buffers;
+    for (let i = 0; i < count; i++) {
+      const id = this.#history[position + i]!;
+      if (id < 0) this.#home.set(this.#embeddings.row(id), hidden.offset / 4 + i * hidden.columns);
+    }
   }
 
   #checkTokens(tokens: ArrayLike<number>, position: number): void {
@@ -338,7 +357,11 @@ export class Llama4Runtime implements CollectingModel {
     }
     for (let i = 0; i < tokens.length; i++) {
       const id = tokens[i]!;
-      if (!Number.isInteger(id) || id < 0 || id >= this.vocabSize) {
+      if (Number.isInteger(id) && id < 0) {
+        this.#embeddings.row(id);
+        continue;
+      }
+      if (!Number.isInteger(id) || id >= this.vocabSize) {
         throw new CriaError(
           'usage',
           'bad-token',

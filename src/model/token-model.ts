@@ -13,7 +13,7 @@ export interface TokenModel {
    * Runs `tokens` at positions `position`, `position + 1`, … against the cached positions before them, which must
    * have been evaluated already (`position` 0 starts afresh; a smaller `position` than before drops what follows it).
    * Returns logits `[outputs, vocabSize]`, row by row. Long runs are cut into batches internally; `signal` stops
-   * between batches (throws CriaError kind `cancelled`).
+   * between batches (throws CriaError kind `cancelled`). Negative ids stand for rows of pictures: see EmbeddingRows.
    */
   evaluate(
     tokens: ArrayLike<number>,
