@@ -1,4 +1,5 @@
 import { type TextDimensions, textTensorShapes } from '../convert/expected-tensors.js';
+import type { Llama4Config } from '../convert/llama4-config.js';
 import { tensorInfo } from '../convert/tensor-plan.js';
 import type { ModelShape } from './model-shape.js';
 
@@ -19,11 +20,37 @@ const SHARED = {
   vocabSize: 202048,
 } satisfies Partial<TextDimensions>;
 
+/** Expert counts, and which layers have experts. */
+function expertLayout(model: PublishedModel): Pick<Llama4Config, 'expertCount' | 'moeLayers'> {
+  const moeLayers = Array.from({ length: LAYERS }, (_, layer) => model === 'scout' || layer % 2 === 1);
+  return { expertCount: model === 'scout' ? 16 : 128, moeLayers };
+}
+
+/** The configuration of a published instruction-tuned model (its config.json). */
+export function publishedConfig(model: PublishedModel): Llama4Config {
+  const scout = model === 'scout';
+  return {
+    ...SHARED,
+    ...expertLayout(model),
+    layerCount: LAYERS,
+    expertUsedCount: 1,
+    contextLength: scout ? 10_485_760 : 1_048_576,
+    rmsEps: 1e-5,
+    ropeTheta: 500_000,
+    ropeLayers: Array.from({ length: LAYERS }, (_, layer) => layer % 4 !== 3),
+    useQkNorm: scout,
+    attentionChunkSize: 8192,
+    temperatureTuning: true,
+    floorScale: 8192,
+    attnScale: 0.1,
+    interleaveMoeLayerStep: scout ? 1 : 2,
+  };
+}
+
 /** The weights of a published model as a converter writes them in BF16, without having them. */
 export function publishedShape(model: PublishedModel): ModelShape {
-  const experts = model === 'scout' ? 16 : 128;
-  const moeLayers = Array.from({ length: LAYERS }, (_, layer) => model === 'scout' || layer % 2 === 1);
-  const shapes = textTensorShapes({ ...SHARED, expertCount: experts, moeLayers });
+  const layout = expertLayout(model);
+  const shapes = textTensorShapes({ ...SHARED, ...layout });
   // Divisors of the RoPE frequencies, which follow from the configuration.
   const ropeFrequencies = tensorInfo('rope_freqs.weight', [SHARED.headDim / 2], 'F32');
   const weights = [...shapes].map(([name, shape]) => {
@@ -33,7 +60,7 @@ export function publishedShape(model: PublishedModel): ModelShape {
   return {
     tensors: [ropeFrequencies, ...weights],
     layers: LAYERS,
-    experts,
+    experts: layout.expertCount,
     queriesPerKey: SHARED.headCount / SHARED.headCountKv,
   };
 }
