@@ -1,51 +1,48 @@
 // One engine measured once, in a process of its own so that its memory is its own: prints one JSON object.
-// Started by speed.mjs: node speed-child.mjs ENGINE FILE THREADS PROMPT_TOKENS NEW_TOKENS FLASH_ATTENTION
+// Started by speed.mjs: node speed-child.mjs '{"engine": …, "file": …, …}'
+import { existsSync, readFileSync } from 'node:fs';
 import { resourceUsage } from 'node:process';
 
-const [engine, file, ...rest] = process.argv.slice(2);
-const [threads, promptTokens, newTokens] = rest.map(Number);
-const flashAttention = { auto: 'auto', on: true, off: false }[rest[3]];
-const contextSize = Math.ceil((promptTokens + newTokens + 1) / 256) * 256;
+/** Enough for caches, for pages of a mapped file and for compilers that optimize what runs often. */
+const WARM_UP = { prompt: 64, new: 8 };
 
-const { open, close } = engine === 'cria' ? await startCria() : await startPeer();
-const rssBefore = peakRss();
-let mark = performance.now();
-const model = await open();
-const loadSeconds = lap();
+const options = JSON.parse(process.argv[2]);
+const { engine, file, threads, flashAttention } = options;
+const contextSize = Math.ceil((options.prompt + options.new + 1) / 256) * 256;
+const prompt = promptTokens(options.prompt, 4096);
 
-// Any tokens will do for the time; those of a fixed generator are the same for both engines.
-let state = 1;
-const prompt = Array.from({ length: promptTokens }, () => {
-  state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-  return (state >>> 8) % model.vocabSize;
-});
-
-// The first run finds cold caches and kernels not yet optimized.
-const first = await measure();
-const steady = await measure();
-console.log(
-  JSON.stringify({
-    loadSeconds,
-    peakRss: peakRss(),
-    rssBefore,
-    firstPrompt: first.prompt,
-    ...steady,
-  }),
-);
-await close();
+if (engine === 'wllama') {
+  const { measureWllama } = await import('./peers/wllama.mjs');
+  print(await measureWllama(file, { ...options, contextSize, prompt, warmUp: WARM_UP }));
+} else {
+  const { version, open, close } = engine === 'cria' ? await startCria() : await startLlamaCpp();
+  const rssBefore = peakRss();
+  const started = performance.now();
+  const model = await open();
+  const loadSeconds = (performance.now() - started) / 1000;
+  await measure(model, prompt.slice(0, WARM_UP.prompt), WARM_UP.new);
+  const rates = await measure(model, prompt, options.new);
+  print({ version, loadSeconds, peakRss: peakRss(), rssBefore, ...rates });
+  await close();
+}
 
 /** Tokens per second; `own…` are those that the engine's timers give, without the way through JavaScript. */
-async function measure() {
+async function measure(model, tokens, newTokens) {
   await model.clear();
   await model.timers?.();
-  lap();
-  let token = await model.nextToken(prompt);
-  const promptRate = promptTokens / lap();
+  let mark = performance.now();
+  const lap = () => {
+    const seconds = (performance.now() - mark) / 1000;
+    mark = performance.now();
+    return seconds;
+  };
+  let token = await model.nextToken(tokens);
+  const promptRate = tokens.length / lap();
   for (let i = 0; i < newTokens; i++) token = await model.nextToken([token]);
   const rates = { prompt: promptRate, generation: newTokens / lap() };
   const own = await model.timers?.();
   return own
-    ? { ...rates, ownPrompt: promptTokens / own.prompt, ownGeneration: newTokens / own.generation }
+    ? { ...rates, ownPrompt: tokens.length / own.prompt, ownGeneration: newTokens / own.generation }
     : rates;
 }
 
@@ -54,9 +51,8 @@ async function startCria() {
   let cria;
   let position = 0;
   const open = async () => {
-    cria = await loadModel(file, { threads, contextSize });
+    cria = await loadModel(file, { threads, contextSize, ...options.cria });
     return {
-      vocabSize: cria.vocabSize,
       clear: () => {
         position = 0;
       },
@@ -67,13 +63,22 @@ async function startCria() {
       },
     };
   };
-  return { open, close: () => cria.close() };
+  return { version: `Node ${process.version}`, open, close: () => cria.close() };
 }
 
-async function startPeer() {
-  const { startLlamaCpp } = await import('./peers/llama-cpp.mjs');
-  const llama = await startLlamaCpp(threads, flashAttention);
-  return { open: () => llama.open(file, contextSize), close: llama.close };
+async function startLlamaCpp() {
+  const peer = await import('./peers/llama-cpp.mjs');
+  const llama = await peer.startLlamaCpp(threads, { auto: 'auto', on: true, off: false }[flashAttention]);
+  return { version: llama.name, open: () => llama.open(file, contextSize), close: llama.close };
+}
+
+/** Any tokens will do for the time; those of a fixed generator are the same for every engine. */
+function promptTokens(count, vocabSize) {
+  let state = 1;
+  return Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) % vocabSize;
+  });
 }
 
 function likeliest(logits) {
@@ -82,15 +87,14 @@ function likeliest(logits) {
   return best;
 }
 
-/** Seconds since the last call. */
-function lap() {
-  const now = performance.now();
-  const seconds = (now - mark) / 1000;
-  mark = now;
-  return seconds;
-}
-
 /** Largest resident memory of this process so far, in bytes. */
 function peakRss() {
-  return resourceUsage().maxRSS * 1024;
+  // The other count goes on from that of the process which started this one.
+  const status = '/proc/self/status';
+  if (!existsSync(status)) return resourceUsage().maxRSS * 1024;
+  return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(status, 'utf8'))[1]) * 1024;
+}
+
+function print(record) {
+  console.log(JSON.stringify(record));
 }

@@ -1,85 +1,124 @@
-// Cria and llama.cpp on the same GGUF files, alternating: one JSON line a run, then one a file with ratios.
-// See bench/README.md.
-import { execFileSync } from 'node:child_process';
-import { cpus, loadavg } from 'node:os';
+// Cria, llama.cpp and wllama on the same GGUF files, alternating: Markdown tables of tokens per second, load times and
+// memory. See bench/README.md.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readBandwidth } from './bandwidth.mjs';
+import { benchFile } from './bench-files.mjs';
+import { speedTables, spread } from './speed-tables.mjs';
 
-const { positionals: files, values } = parseArgs({
+const ALL = [
+  'nano-scout:BF16',
+  'nano-scout:UD-IQ2_XXS',
+  'nano-scout:UD-Q4_K_XL',
+  ...['UD-IQ1_S', 'UD-IQ1_M', 'UD-IQ2_XXS', 'UD-Q2_K_XL', 'UD-Q3_K_XL', 'UD-Q4_K_XL', 'Q8_0'].map(
+    (recipe) => `scout-slice:${recipe}`,
+  ),
+];
+const QUICK = ['nano-scout:UD-Q4_K_XL', 'scout-slice:UD-IQ2_XXS', 'scout-slice:UD-Q4_K_XL'];
+
+const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     threads: { type: 'string', short: 't', default: '2' },
-    rounds: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '2' },
     prompt: { type: 'string', short: 'p', default: '512' },
     new: { type: 'string', short: 'n', default: '64' },
+    engines: { type: 'string', default: 'cria,llama.cpp,wllama' },
     'flash-attention': { type: 'string', default: 'auto' },
+    quick: { type: 'boolean', default: false },
+    dir: { type: 'string', default: join(tmpdir(), 'cria-bench') },
+    keep: { type: 'boolean', default: false },
+    node: { type: 'string', default: process.execPath },
+    simd: { type: 'string' },
+    json: { type: 'string' },
   },
 });
-if (files.length === 0)
-  throw new Error('usage: node speed.mjs [-t THREADS] [--rounds N] [-p TOKENS] [-n TOKENS] FILE...');
-
-const rounds = Number(values.rounds);
+const names = positionals.length > 0 ? positionals : values.quick ? QUICK : ALL;
+const engines = values.engines.split(',');
+const threads = Number(values.threads);
 const child = fileURLToPath(new URL('speed-child.mjs', import.meta.url));
-const machine = { cpu: cpus()[0].model, processors: cpus().length, node: process.version };
+mkdirSync(values.dir, { recursive: true });
 
+const machine = {
+  cpu: cpus()[0].model,
+  processors: cpus().length,
+  memoryGiB: Math.round(totalmem() / 2 ** 30),
+  bandwidth: { 1: await readBandwidth(1), [threads]: await readBandwidth(threads) },
+};
+const files = names.map((name) => benchFile(name, values.dir));
+const results = [];
 for (const file of files) {
-  const pairs = Array.from({ length: rounds }, (_, round) => {
+  progress(`${file.label}: preparing`);
+  await file.make?.();
+  const runs = measureFile(file);
+  results.push({ file: file.label, bytes: statSync(file.path).size, runs });
+  // One file at a time: the slices together are as large as the whole model.
+  if (file.make && !values.keep) rmSync(file.path);
+}
+
+const settings = {
+  threads,
+  prompt: Number(values.prompt),
+  new: Number(values.new),
+  rounds: Number(values.rounds),
+  flashAttention: values['flash-attention'],
+  simd: values.simd ?? 'fastest',
+};
+if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, settings, results }, null, 1)}\n`);
+console.log(speedTables({ machine, settings, engines, results }));
+
+/** `{ engine: [measurement, …] }`, or `{ engine: { error } }` where it does not load. */
+function measureFile({ label, path }) {
+  const runs = Object.fromEntries(engines.map((engine) => [engine, []]));
+  for (let round = 0; round < Number(values.rounds); round++) {
     // Neither engine always goes first.
-    const order = round % 2 === 0 ? ['cria', 'llama.cpp'] : ['llama.cpp', 'cria'];
-    return Object.fromEntries(order.map((engine) => [engine, run(engine, file, round)]));
-  });
-  const best = (engine) => ({
-    prompt: Math.max(...pairs.map((pair) => pair[engine].prompt)),
-    generation: Math.max(...pairs.map((pair) => pair[engine].generation)),
-  });
-  const ratio = (of) => spread(pairs.map((pair) => of(pair.cria, pair['llama.cpp'])));
-  const median = (key) => ({
-    cria: spread(pairs.map((pair) => pair.cria[key])).median,
-    llamaCpp: spread(pairs.map((pair) => pair['llama.cpp'][key])).median,
-  });
-  print({
+    const order = round % 2 === 0 ? engines : [...engines].reverse();
+    for (const engine of order) {
+      if (!Array.isArray(runs[engine])) continue;
+      const run = runEngine(engine, path);
+      if (run.error === undefined) {
+        runs[engine].push(run);
+      } else {
+        runs[engine] = run;
+      }
+      progress(`${label}: ${engine}, round ${round + 1}: ${describe(run)}`);
+    }
+  }
+  return runs;
+}
+
+/** One run of an engine in a process of its own. */
+function runEngine(engine, file) {
+  const options = {
+    engine,
     file,
-    ...machine,
-    threads: Number(values.threads),
-    rounds,
+    threads,
+    prompt: Number(values.prompt),
+    new: Number(values.new),
     flashAttention: values['flash-attention'],
-    medians: Object.fromEntries(
-      ['prompt', 'generation', 'loadSeconds', 'peakRss'].map((key) => [key, median(key)]),
-    ),
-    // On a busy machine the best round says more than the median.
-    best: { cria: best('cria'), llamaCpp: best('llama.cpp') },
-    // Cria / llama.cpp: above 1, Cria is faster, but takes more time to load and more memory.
-    ratios: {
-      prompt: ratio((cria, peer) => cria.prompt / peer.prompt),
-      generation: ratio((cria, peer) => cria.generation / peer.generation),
-      promptToOwnTimer: ratio((cria, peer) => cria.prompt / peer.ownPrompt),
-      generationToOwnTimer: ratio((cria, peer) => cria.generation / peer.ownGeneration),
-      loadSeconds: ratio((cria, peer) => cria.loadSeconds / peer.loadSeconds),
-      peakRss: ratio((cria, peer) => cria.peakRss / peer.peakRss),
-    },
-  });
-}
-
-/** One run of an engine in a process of its own; prints and returns what it measured. */
-function run(engine, file, round) {
+    cria: values.simd ? { simd: values.simd } : {},
+  };
   const load = Number(loadavg()[0].toFixed(2));
-  const args = [child, engine, file, values.threads, values.prompt, values.new, values['flash-attention']];
-  const result = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
-  print({ engine, file, round, load, ...result });
-  return result;
+  const node = engine === 'cria' ? values.node : process.execPath;
+  const { stdout, stderr, status, signal } = spawnSync(node, [child, JSON.stringify(options)], {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+  });
+  if (status === 0) return { load, ...JSON.parse(stdout.trim().split('\n').at(-1)) };
+  const error = /^(?:\w*Error|GGML_ASSERT|.*CriaError).*$/m.exec(stderr)?.[0];
+  return { error: error ?? `ended with ${signal ?? status}` };
 }
 
-function spread(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  const middle = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
-  return { min: sorted[0], median: middle, max: sorted.at(-1) };
+function describe({ error, prompt, generation, loadSeconds }) {
+  if (error) return `does not load: ${error}`;
+  const digits = (x) => x.toPrecision(3);
+  return `prompt ${digits(prompt)} t/s, generation ${digits(generation)} t/s, load ${digits(loadSeconds)} s`;
 }
 
-/** One JSON line, with four digits of fractions. */
-function print(record) {
-  console.log(
-    JSON.stringify(record, (_, value) =>
-      typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value,
-    ),
-  );
+function progress(text) {
+  process.stderr.write(`${text}\n`);
 }
