@@ -16,6 +16,9 @@ export interface Staging {
   /** Results on their way home: a region per lane, `laneOutputBytes` apart. */
   readonly y: number;
   readonly laneOutputBytes: number;
+  /** Results of spans of keys before they are folded together: see attention.ts. */
+  readonly partials: number;
+  readonly partialBytes: number;
 }
 
 /** Where a lane puts results that it then copies home; no other lane writes there. */

@@ -163,62 +163,6 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
     }
   });
 
-  it.each([
-    [0, 5, 7, 20],
-    [1, 5, 7, 20],
-    [1, 1, 1, 0],
-    [1, 4, 40, 100],
-  ] as const)('attend, cache type %i, %i heads, %i tokens after %i', (type, heads, tokens, past) => {
-    const dim = 36;
-    const positions = past + tokens;
-    const q = randomFloats(tokens * heads * dim, 6);
-    const k = randomFloats(positions * dim, 7);
-    const v = randomFloats(positions * dim, 8);
-    const element = type === 0 ? 4 : 2;
-    const cacheAt = (x: Float32Array) => {
-      const address = bench.allocate(x.length * element);
-      bench.kernels.storeCache(type, bench.floats(x), address, x.length);
-      return address;
-    };
-    const out = bench.allocate(q.length * 4);
-    const scratch = bench.allocate(4 * (64 * dim + 192 + Math.ceil((heads * tokens) / 4) * 8 * (dim + 1)));
-    const stride = heads * dim * 4;
-    const [keys, values] = [cacheAt(k), cacheAt(v)];
-    bench.kernels.attend(
-      type,
-      bench.floats(q),
-      stride,
-      heads,
-      tokens,
-      dim,
-      keys,
-      values,
-      past,
-      out,
-      stride,
-      scratch,
-    );
-
-    const expected = new Float32Array(q.length);
-    for (let t = 0; t < tokens; t++) {
-      for (let h = 0; h < heads; h++) {
-        const at = (t * heads + h) * dim;
-        const scores = Array.from({ length: past + t + 1 }, (_, j) => {
-          let s = 0;
-          for (let d = 0; d < dim; d++) s += q[at + d]! * k[j * dim + d]!;
-          return s;
-        });
-        const largest = Math.max(...scores);
-        const weights = scores.map((s) => Math.exp(s - largest));
-        const total = weights.reduce((a, b) => a + b);
-        for (let d = 0; d < dim; d++) {
-          expected[at + d] = weights.reduce((sum, w, j) => sum + w * v[j * dim + d]!, 0) / total;
-        }
-      }
-    }
-    expectClose(bench.read(out, q.length), expected, type === 0 ? 2e-6 : 2e-3);
-  });
-
   it.each(['F32', 'F16', 'BF16'] as const)('matmulFloat multiplies %s rows', (type) => {
     const [rows, columns] = [19, 44];
     const weights = randomFloats(rows * columns, 9);

@@ -74,20 +74,41 @@ export interface Kernels {
     accumulate: number,
     scratch: number,
   ): void;
-  attend(
-    type: number,
+  attendSpan(
+    keyType: number,
+    valueType: number,
     q: number,
     qStride: number,
     heads: number,
     tokens: number,
     dim: number,
     k: number,
+    keyBytes: number,
     v: number,
+    valueBytes: number,
     past: number,
-    out: number,
-    outStride: number,
+    keys: number,
+    partial: number,
     scratch: number,
   ): void;
+  foldSpans(
+    total: number,
+    partials: number,
+    stride: number,
+    count: number,
+    rows: number,
+    dim: number,
+    scratch: number,
+  ): void;
+  finishAttention(
+    total: number,
+    heads: number,
+    tokens: number,
+    dim: number,
+    out: number,
+    outStride: number,
+  ): void;
+  loadCache(type: number, source: number, rowBytes: number, target: number, rows: number, n: number): void;
   storeCache(type: number, x: number, target: number, n: number): void;
   rmsNorm(x: number, weight: number, y: number, n: number, eps: number): void;
   ropeInterleaved(x: number, angles: number, heads: number, dim: number): void;

@@ -1,4 +1,4 @@
-import { ATTENTION_TOKENS, Attention } from './attention.js';
+import { Attention, attentionScratchBytes } from './attention.js';
 import type { Buffer, Staging } from './buffers.js';
 import type { Lane } from './lane.js';
 import type { Matrix } from './matrix.js';
@@ -7,9 +7,7 @@ import { Products } from './products.js';
 /** Bytes of scratch a lane needs for products with up to `columns` columns and heads of `headDim`. */
 export function laneScratchBytes(columns: number, headDim: number, headsPerKv: number): number {
   const products = Math.max(64 * columns + 128, 24 * columns + 8192);
-  const quads = Math.ceil((headsPerKv * ATTENTION_TOKENS) / 4);
-  const attention = 4 * (64 * headDim + 192 + quads * 8 * (headDim + 1));
-  return Math.max(products, attention);
+  return Math.max(products, attentionScratchBytes(headsPerKv, headDim));
 }
 
 /**

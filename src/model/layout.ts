@@ -1,10 +1,18 @@
+import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
 import type { ArenaPlan } from '../engine/arena-plan.js';
-import { ATTENTION_TOKENS, type LayerCache } from '../engine/attention.js';
+import {
+  ATTENTION_TOKENS,
+  type LayerCache,
+  partialRoom,
+  SEGMENT_POSITIONS,
+  segmentLength,
+} from '../engine/attention.js';
 import type { Buffer, Staging } from '../engine/buffers.js';
 import type { InputSquares, Matrix } from '../engine/matrix.js';
 import { laneScratchBytes } from '../engine/operations.js';
 import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/products.js';
+import { ggmlType, parseGgmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
 import {
   type ExpertCacheLayout,
@@ -14,7 +22,15 @@ import {
 } from './expert-cache-plan.js';
 import { LayoutBuilder, type Placement } from './layout-builder.js';
 
-export type CacheType = 'f32' | 'f16';
+/** Element types of cached keys and values, as llama.cpp spells them. */
+export const CACHE_TYPES = ['f32', 'f16', 'q8_0'] as const;
+export type CacheType = (typeof CACHE_TYPES)[number];
+
+/** Where keys and values differ. */
+export interface CacheTypes {
+  readonly keys: CacheType;
+  readonly values: CacheType;
+}
 
 /** The feed-forward part of one layer. Norms are addresses of vectors in the home arena. */
 export type FeedForward =
@@ -101,8 +117,11 @@ export interface ModelPlan {
 export interface PlanOptions {
   readonly threads: number;
   readonly batchSize: number;
+  /** Positions of each sequence. */
   readonly contextSize: number;
-  readonly cacheType: CacheType;
+  /** Sequences the cache holds; default 1. */
+  readonly sequences?: number;
+  readonly cacheType: CacheType | CacheTypes;
   readonly tablesBytes: number;
   /** Make room to measure the inputs of every matrix. */
   readonly collect?: boolean;
@@ -118,10 +137,38 @@ const MAX_LOGITS_BYTES = 64 * 2 ** 20;
 /** What the number of cached positions depends on. */
 export type CacheShape = Pick<Llama4Config, 'ropeLayers' | 'attentionChunkSize'>;
 
+/** Positions of a layer's attention chunk; 0 for layers that see everything. */
+export function chunkOf(config: CacheShape, layer: number): number {
+  return config.ropeLayers[layer]! ? config.attentionChunkSize : 0;
+}
+
 /** Positions a layer's cache holds: one chunk for chunked layers, the whole context for the others. Pure. */
 export function cacheCapacity(config: CacheShape, layer: number, contextSize: number): number {
-  const chunked = config.ropeLayers[layer]! && config.attentionChunkSize > 0;
-  return chunked ? Math.min(contextSize, config.attentionChunkSize) : contextSize;
+  const chunk = chunkOf(config, layer);
+  return chunk > 0 ? Math.min(contextSize, chunk) : contextSize;
+}
+
+/** The types of keys and values that a choice of one or both means. */
+export function cacheTypes(choice: CacheType | CacheTypes): CacheTypes {
+  return typeof choice === 'string' ? { keys: choice, values: choice } : choice;
+}
+
+function cacheTypeId(type: CacheType): number {
+  return ggmlType(parseGgmlType(type)).id;
+}
+
+/** Bytes of one head at one position. Throws `bad-cache-type` where the type's blocks do not divide a head. */
+export function cacheRowBytes(type: CacheType, headDim: number): number {
+  const name = parseGgmlType(type);
+  const { blockSize } = ggmlType(name);
+  if (headDim % blockSize !== 0) {
+    throw new CriaError(
+      'unsupported',
+      'bad-cache-type',
+      `a cache of type ${type} needs heads of a multiple of ${blockSize} values, this model's have ${headDim}`,
+    );
+  }
+  return rowBytes(name, headDim);
 }
 
 /**
@@ -134,7 +181,7 @@ export function planModel(
   tensors: ReadonlyMap<string, TensorInfo>,
   options: PlanOptions,
 ): ModelPlan {
-  const { batchSize, contextSize } = options;
+  const { batchSize, contextSize, sequences = 1 } = options;
   const { embeddingLength: width, headDim, headCount, headCountKv, expertCount, vocabSize } = config;
   const qWidth = headCount * headDim;
   const kvWidth = headCountKv * headDim;
@@ -142,15 +189,26 @@ export function planModel(
   const builder = new LayoutBuilder(tensors, options.collect ?? false);
 
   let cacheBytes = 0;
+  const { keys, values } = cacheTypes(options.cacheType);
+  const keyBytes = cacheRowBytes(keys, headDim);
+  const valueBytes = cacheRowBytes(values, headDim);
   const cache = (capacity: number): LayerCache => {
-    const bytesPerRow = headDim * (options.cacheType === 'f32' ? 4 : 2);
-    const heads = new Array<number>(headCountKv).fill(2 * capacity);
-    cacheBytes += 2 * headCountKv * capacity * bytesPerRow;
+    const segments = Math.ceil(capacity / SEGMENT_POSITIONS);
+    const bytes = Array.from(
+      { length: segments },
+      (_, i) => segmentLength(capacity, i) * (keyBytes + valueBytes),
+    );
+    cacheBytes += sequences * headCountKv * capacity * (keyBytes + valueBytes);
     return {
-      typeId: options.cacheType === 'f32' ? 0 : 1,
-      rowBytes: bytesPerRow,
+      keyType: cacheTypeId(keys),
+      valueType: cacheTypeId(values),
+      keyBytes,
+      valueBytes,
+      headDim,
       capacity,
-      heads: builder.pieces(bytesPerRow, heads),
+      heads: Array.from({ length: sequences }, () =>
+        Array.from({ length: headCountKv }, () => builder.pieces(1, bytes)),
+      ),
     };
   };
 
@@ -245,6 +303,7 @@ export function planModel(
       maxOutputs * laneRows(vocabSize, threads),
       Math.min(ATTENTION_TOKENS, batchSize) * headsPerKv * headDim,
     );
+  const partialBytes = partialRoom(headsPerKv, headDim);
   const common = [
     options.tablesBytes,
     scratchBytes * threads,
@@ -252,10 +311,12 @@ export function planModel(
     (staged / ACTIVATION_GROUP) * BYTE_BLOCK,
     (staged / ACTIVATION_GROUP) * WORD_BLOCK,
     laneOutputBytes * threads,
+    partialBytes,
   ];
 
   const arenas = builder.settle(common, options.arenaLimit);
-  const [tables, scratch, x, byteBlocks, wordBlocks, y] = arenas.common as [
+  const [tables, scratch, x, byteBlocks, wordBlocks, y, partials] = arenas.common as [
+    number,
     number,
     number,
     number,
@@ -281,7 +342,7 @@ export function planModel(
         ffnNorm: norms.ffn.offset,
       })),
       buffers,
-      staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes },
+      staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes, partials, partialBytes },
       expertCache: expertCache?.layout,
     },
     arenas,

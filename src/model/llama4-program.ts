@@ -1,11 +1,11 @@
-// The program that the engine's workers run: one step is a run of tokens through the network, rows of logits, or both.
+// The program that the engine's workers run: one step is tokens through the network, rows of logits, or both.
 import type { CreateProgram, Lane } from '../engine/lane.js';
 import { Operations } from '../engine/operations.js';
 import { SlotLoader } from '../engine/slot-loader.js';
 import { ExpertCache } from './expert-cache.js';
 import type { ExpertCacheInit } from './expert-store.js';
 import type { ModelLayout } from './layout.js';
-import { Llama4 } from './llama4.js';
+import { Llama4, type StepTokens } from './llama4.js';
 
 export interface ProgramInit {
   readonly layout: ModelLayout;
@@ -14,11 +14,29 @@ export interface ProgramInit {
   readonly expertCache: ExpertCacheInit | undefined;
 }
 
-/** Words of a step's command: counts and position, then token ids, then rows that want logits. */
-export const COMMAND = { tokens: 0, position: 1, outputs: 2, lists: 3 } as const;
+/** Words of a step's command: counts, then the lists of `commandLists`. */
+export const COMMAND = { tokens: 0, outputs: 1, lists: 2 } as const;
 
 export function commandWords(layout: ModelLayout): number {
-  return COMMAND.lists + layout.batchSize + layout.maxOutputs;
+  return COMMAND.lists + 3 * layout.batchSize + layout.maxOutputs;
+}
+
+/** Views of a command's lists: the step's tokens, and which of them want logits. */
+export function commandLists(
+  command: Int32Array,
+  { batchSize, maxOutputs }: ModelLayout,
+): StepTokens & { readonly rows: Int32Array } {
+  const list = (index: number, length: number) => {
+    const start = COMMAND.lists + index * batchSize;
+    return command.subarray(start, start + length);
+  };
+  const tokens = command[COMMAND.tokens]!;
+  return {
+    ids: list(0, tokens),
+    sequences: list(1, tokens),
+    positions: list(2, tokens),
+    rows: list(3, Math.min(maxOutputs, command[COMMAND.outputs]!)),
+  };
 }
 
 export const createProgram: CreateProgram = (lane, init) => {
@@ -27,12 +45,9 @@ export const createProgram: CreateProgram = (lane, init) => {
   const network = new Llama4(operations, layout, ropeDivisors, openExpertCache(lane, layout, expertCache));
   return {
     step(command) {
-      const tokens = command[COMMAND.tokens]!;
-      const outputs = command[COMMAND.outputs]!;
-      const { lists } = COMMAND;
-      if (tokens > 0) network.forward(command.subarray(lists, lists + tokens), command[COMMAND.position]!);
-      const rows = lists + layout.batchSize;
-      if (outputs > 0) network.head(command.subarray(rows, rows + outputs));
+      const { rows, ...tokens } = commandLists(command, layout);
+      if (tokens.ids.length > 0) network.forward(tokens);
+      if (rows.length > 0) network.head(rows);
     },
   };
 };

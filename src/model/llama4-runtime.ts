@@ -8,14 +8,17 @@ import type { InputSquares } from '../engine/matrix.js';
 import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
+import { type CacheRegion, cacheRegions } from './cache-regions.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
-import { type CacheType, type ModelLayout, type ModelPlan, planModel } from './layout.js';
+import { type CacheType, type CacheTypes, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
-import { COMMAND, commandWords, type ProgramInit } from './llama4-program.js';
+import { COMMAND, commandLists, commandWords, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
 import { checkMemory } from './memory-check.js';
+import type { SequenceModel, SequencePart } from './sequence-model.js';
+import { gatherStep, outputRows, PendingPart, SequenceState } from './sequence-state.js';
 import type { Outputs } from './token-model.js';
 
 const require = createRequire(import.meta.url);
@@ -23,10 +26,12 @@ const require = createRequire(import.meta.url);
 export interface RuntimeOptions {
   /** Worker threads; default: the processors this process may use. */
   readonly threads?: number;
-  /** Positions the cache holds; default: the model's own limit, at most 8192. */
+  /** Positions the cache holds of each sequence; default: the model's own limit, at most 8192. */
   readonly contextSize?: number;
-  /** Element type of cached keys and values; default f16. */
-  readonly cacheType?: CacheType;
+  /** Sequences the cache holds; default 1. */
+  readonly parallel?: number;
+  /** Element type of cached keys and values, of either or both; default f16. */
+  readonly cacheType?: CacheType | CacheTypes;
   /** Most tokens of one step; default 512. */
   readonly batchSize?: number;
   /** Build of the kernels; probed for when absent. */
@@ -49,12 +54,13 @@ export interface RuntimeOptions {
 /** What a context gets when nobody asked for a size: one attention chunk of the published models. */
 const DEFAULT_CONTEXT = 8192;
 const MAX_THREADS = 256;
+const MAX_SEQUENCES = 256;
 
 /**
  * A Llama 4 text model in memory: weights and cache in shared WebAssembly memories, one step at a time on worker
- * threads. Holds one sequence.
+ * threads.
  */
-export class Llama4Runtime implements CollectingModel {
+export class Llama4Runtime implements CollectingModel, SequenceModel {
   readonly config: Llama4Config;
   readonly contextSize: number;
   readonly threads: number;
@@ -67,20 +73,18 @@ export class Llama4Runtime implements CollectingModel {
   readonly #arenas: readonly Uint8Array[];
   readonly #matrices: ReadonlyMap<string, Placement>;
   readonly #experts: ExpertStore | undefined;
-  /** Tokens at the cached positions, for going back past a chunk border. */
-  readonly #history: Int32Array;
+  readonly #sequences: readonly SequenceState[];
   readonly #embeddings: EmbeddingRows;
-  #cached = 0;
+  #evaluatedTokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
   private constructor(
     plan: ModelPlan,
     pool: ThreadPool,
     arenas: readonly Uint8Array[],
-    contextSize: number,
-    threads: number,
-    experts: ExpertStore | undefined,
+    options: { contextSize: number; parallel: number; threads: number; experts: ExpertStore | undefined },
   ) {
+    const { contextSize, parallel, threads } = options;
     this.config = plan.layout.config;
     this.bytes = plan.bytes;
     this.contextSize = contextSize;
@@ -91,10 +95,13 @@ export class Llama4Runtime implements CollectingModel {
     this.#home = new Float32Array(arenas[0]!.buffer);
     this.#inputSquares = plan.inputSquares;
     this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
-    this.#history = new Int32Array(contextSize);
-    // What is cached and the prompt that comes next may both be pictures from end to end.
-    this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize);
-    this.#experts = experts;
+    this.#sequences = Array.from(
+      { length: parallel },
+      () => new SequenceState(contextSize, this.config.attentionChunkSize),
+    );
+    this.#experts = options.experts;
+    // What is cached and the prompts that come next may be pictures from end to end.
+    this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize * parallel);
   }
 
   /**
@@ -109,11 +116,13 @@ export class Llama4Runtime implements CollectingModel {
       options.contextSize || Math.min(config.contextLength, DEFAULT_CONTEXT),
       config.contextLength,
     );
+    const parallel = checkCount('parallel', options.parallel ?? 1, MAX_SEQUENCES);
     const tables = kernelTables();
     const plan = planModel(config, source.tensors, {
       threads,
       batchSize: Math.min(checkCount('batch size', options.batchSize ?? 512, 65_536), contextSize),
       contextSize,
+      sequences: parallel,
       cacheType: options.cacheType ?? 'f16',
       tablesBytes: tables.length,
       arenaLimit: options.arenaLimit,
@@ -153,7 +162,7 @@ export class Llama4Runtime implements CollectingModel {
       await experts?.close();
       throw error;
     });
-    return new Llama4Runtime(plan, pool, views, contextSize, threads, experts);
+    return new Llama4Runtime(plan, pool, views, { contextSize, parallel, threads, experts });
   }
 
   get vocabSize(): number {
@@ -170,16 +179,64 @@ export class Llama4Runtime implements CollectingModel {
     return this.#embeddings;
   }
 
+  get sequences(): number {
+    return this.#sequences.length;
+  }
+
+  /** Tokens computed so far, whatever for. */
+  get evaluatedTokens(): number {
+    return this.#evaluatedTokens;
+  }
+
   /** See TokenModel. Calls are answered one after another. */
-  evaluate(
+  async evaluate(
     tokens: ArrayLike<number>,
     position: number,
     outputs: Outputs,
     signal?: AbortSignal,
   ): Promise<Float32Array> {
-    const result = this.#queue.then(() => this.#evaluate(tokens, position, outputs, signal));
-    this.#queue = result.catch(() => {});
-    return result;
+    const [logits] = await this.evaluateBatch([{ sequence: 0, tokens, position, outputs }], signal);
+    return logits!;
+  }
+
+  /** See SequenceModel. Throws as `evaluate` does, and `bad-sequence`. */
+  evaluateBatch(parts: readonly SequencePart[], signal?: AbortSignal): Promise<Float32Array[]> {
+    return this.#exclusively(() => this.#evaluate(parts, signal));
+  }
+
+  /** See SequenceModel. */
+  cachedTokens(sequence: number): Int32Array {
+    return this.#sequence(sequence).tokens().slice();
+  }
+
+  /**
+   * Hands the cached tokens of a sequence, and views of their keys and values, to `use`; evaluations wait meanwhile.
+   * Types and sizes of the views follow from the model, the cache's types and the number of tokens.
+   */
+  readSequence<T>(
+    sequence: number,
+    use: (tokens: Int32Array, regions: readonly Uint8Array[]) => Promise<T>,
+  ): Promise<T> {
+    const state = this.#sequence(sequence);
+    return this.#exclusively(() => use(state.tokens(), this.#views(sequence, state.length)));
+  }
+
+  /**
+   * The reverse: makes a sequence hold `tokens` once `fill` has filled the views with their keys and values. If it
+   * fails, the sequence holds nothing. Throws `context-full` and `bad-token` as `evaluate` does.
+   */
+  restoreSequence(
+    sequence: number,
+    tokens: ArrayLike<number>,
+    fill: (regions: readonly Uint8Array[]) => Promise<void>,
+  ): Promise<void> {
+    const state = this.#sequence(sequence);
+    return this.#exclusively(async () => {
+      this.#checkTokens(tokens, 0);
+      state.clear();
+      await fill(this.#views(sequence, tokens.length));
+      state.adopt(tokens);
+    });
   }
 
   /**
@@ -188,9 +245,7 @@ export class Llama4Runtime implements CollectingModel {
    * `no-such-matrix` for names of no matrix and `bad-rows` for bytes that are not whole rows of it.
    */
   replaceRows(name: string, firstRow: number, bytes: Uint8Array): Promise<void> {
-    const result = this.#queue.then(() => this.#replaceRows(name, firstRow, bytes));
-    this.#queue = result.catch(() => {});
-    return result;
+    return this.#exclusively(() => this.#replaceRows(name, firstRow, bytes));
   }
 
   /** See CollectingModel; empty unless loaded with `collect`. */
@@ -225,31 +280,48 @@ export class Llama4Runtime implements CollectingModel {
     return { sums, counts };
   }
 
-  async #evaluate(
-    tokens: ArrayLike<number>,
-    position: number,
-    outputs: Outputs,
-    signal: AbortSignal | undefined,
-  ): Promise<Float32Array> {
-    this.#checkTokens(tokens, position);
-    const wanted = outputRows(outputs, tokens.length);
-    const result = new Float32Array(wanted.length * this.vocabSize);
-    await this.#restoreChunk(position, signal);
-    this.#history.set(Int32Array.from(tokens), position);
-
-    let answered = 0;
-    for (let start = 0; start < tokens.length; ) {
-      throwIfAborted(signal);
-      const count = this.#stepLength(position + start, tokens.length - start);
-      const rows: number[] = [];
-      for (let i = answered; i < wanted.length && wanted[i]! < start + count; i++)
-        rows.push(wanted[i]! - start);
-      await this.#step(position + start, count, rows, result.subarray(answered * this.vocabSize));
-      answered += rows.length;
-      start += count;
-      this.#cached = position + start;
-    }
+  /** Runs `task` when everything asked for before is done. */
+  #exclusively<T>(task: () => T | Promise<T>): Promise<T> {
+    const result = this.#queue.then(task);
+    this.#queue = result.catch(() => {});
     return result;
+  }
+
+  #sequence(index: number): SequenceState {
+    const state = this.#sequences[index];
+    if (!state) {
+      throw new CriaError(
+        'usage',
+        'bad-sequence',
+        `expected a sequence from 0 to ${this.sequences - 1}, found ${index}`,
+      );
+    }
+    return state;
+  }
+
+  #views(sequence: number, positions: number): Uint8Array[] {
+    return cacheRegions(this.#layout, sequence, positions).map(({ arena, offset, bytes }: CacheRegion) =>
+      this.#arenas[arena]!.subarray(offset, offset + bytes),
+    );
+  }
+
+  async #evaluate(parts: readonly SequencePart[], signal: AbortSignal | undefined): Promise<Float32Array[]> {
+    const wanted = parts.map((part) => this.#checkPart(part));
+    if (new Set(parts.map(({ sequence }) => sequence)).size < parts.length) {
+      throw new CriaError('usage', 'bad-sequence', 'the parts of a batch must be of different sequences');
+    }
+    const pending = parts.map(({ sequence, tokens, position }, i) => {
+      const state = this.#sequence(sequence);
+      const start = state.begin(tokens, position);
+      const end = position + tokens.length;
+      const positions = wanted[i]!.map((index) => position + index);
+      return new PendingPart(sequence, state, { start, end }, positions, this.vocabSize);
+    });
+    while (pending.some(({ next, end }) => next < end)) {
+      throwIfAborted(signal);
+      await this.#step(pending);
+    }
+    return pending.map(({ logits }) => logits);
   }
 
   #replaceRows(name: string, firstRow: number, bytes: Uint8Array): void {
@@ -268,7 +340,7 @@ export class Llama4Runtime implements CollectingModel {
         `'${name}': ${bytes.length} bytes from row ${firstRow} are not rows of ${rowBytes} bytes among its ${info.bytes}`,
       );
     }
-    this.#cached = 0;
+    for (const state of this.#sequences) state.clear();
     let pieceStart = 0;
     for (const { arena, offset, rows } of pieces) {
       const pieceEnd = pieceStart + rows * rowBytes;
@@ -281,73 +353,59 @@ export class Llama4Runtime implements CollectingModel {
     }
   }
 
-  /**
-   * Chunked layers keep one chunk. Going back to a position in an earlier chunk means that chunk's keys were
-   * overwritten and have to be computed again; the full layers still have everything before it.
-   */
-  async #restoreChunk(position: number, signal: AbortSignal | undefined): Promise<void> {
-    const chunk = this.config.attentionChunkSize;
-    const before = this.#cached;
-    this.#cached = Math.min(before, position);
-    if (chunk === 0 || before === 0 || position % chunk === 0) return;
-    if (Math.floor((before - 1) / chunk) === Math.floor(position / chunk)) return;
-    // Nothing at or after the chunk's start counts as cached until this is through.
-    const start = position - (position % chunk);
-    this.#cached = start;
-    for (let at = start; at < position; ) {
-      throwIfAborted(signal);
-      const count = this.#stepLength(at, position - at);
-      await this.#step(at, count, [], new Float32Array(0));
-      at += count;
-      this.#cached = at;
-    }
-  }
-
-  /** Tokens of the next step: a batch, cut where an attention chunk ends. */
-  #stepLength(position: number, remaining: number): number {
-    const chunk = this.config.attentionChunkSize;
-    const count = Math.min(remaining, this.#layout.batchSize);
-    return chunk > 0 ? Math.min(count, chunk - (position % chunk)) : count;
-  }
-
-  async #step(position: number, count: number, rows: readonly number[], logits: Float32Array): Promise<void> {
+  /** Computes as many tokens of the parts as fit a step, in order, and the logits that they want. */
+  async #step(parts: readonly PendingPart[]): Promise<void> {
     const { maxOutputs, batchSize, buffers } = this.#layout;
+    const step = gatherStep(parts, batchSize, this.config.attentionChunkSize);
+    this.#placeEmbeddings(step.ids);
     let answered = 0;
     do {
-      const part = rows.slice(answered, answered + maxOutputs);
-      if (answered === 0) this.#placeEmbeddings(position, count);
+      const now = step.rows.slice(answered, answered + maxOutputs);
       await this.#pool.run((command) => {
         // Rows beyond one step's room are answered from the hidden states the first step left.
-        command[COMMAND.tokens] = answered === 0 ? count : 0;
-        command[COMMAND.position] = position;
-        command[COMMAND.outputs] = part.length;
-        command.set(this.#history.subarray(position, position + count), COMMAND.lists);
-        command.set(part, COMMAND.lists + batchSize);
+        command[COMMAND.tokens] = answered === 0 ? step.ids.length : 0;
+        command[COMMAND.outputs] = now.length;
+        const lists = commandLists(command, this.#layout);
+        lists.rows.set(now.map(({ row }) => row));
+        if (answered > 0) return;
+        lists.ids.set(step.ids);
+        lists.sequences.set(step.sequences);
+        lists.positions.set(step.positions);
       });
-      const first = buffers.logits.offset / 4;
-      const values = this.#home.subarray(first, first + part.length * this.vocabSize);
-      logits.set(values, answered * this.vocabSize);
-      answered += part.length;
-    } while (answered < rows.length);
+      for (const [i, { part }] of now.entries()) {
+        const first = buffers.logits.offset / 4 + i * this.vocabSize;
+        part.takeRow().set(this.#home.subarray(first, first + this.vocabSize));
+      }
+      answered += now.length;
+    } while (answered < step.rows.length);
+    for (const [i, part] of parts.entries()) part.advance(step.counts[i]!);
+    this.#evaluatedTokens += step.ids.length;
   }
 
   /** Puts rows that are no token's where the step looks tokens up. */
-  #placeEmbeddings(position: number, count: number): void {
+  #placeEmbeddings(ids: readonly number[]): void {
     const { hidden } = this.#layout.buffers;
-    for (let i = 0; i < count; i++) {
-      const id = this.#history[position + i]!;
+    for (const [i, id] of ids.entries()) {
       if (id < 0) this.#home.set(this.#embeddings.row(id), hidden.offset / 4 + i * hidden.columns);
     }
   }
 
-  #checkTokens(tokens: ArrayLike<number>, position: number): void {
-    if (!Number.isInteger(position) || position < 0 || position > this.#cached) {
+  /** Indices of the part's tokens that want logits. */
+  #checkPart(part: SequencePart): readonly number[] {
+    const { sequence, tokens, position } = part;
+    const cached = this.#sequence(sequence).length;
+    if (!Number.isInteger(position) || position < 0 || position > cached) {
       throw new CriaError(
         'usage',
         'bad-position',
-        `tokens cannot start at position ${position}: positions 0 to ${this.#cached} can follow what is cached`,
+        `tokens cannot start at position ${position}: positions 0 to ${cached} can follow what is cached`,
       );
     }
+    this.#checkTokens(tokens, position);
+    return outputRows(part.outputs, tokens.length);
+  }
+
+  #checkTokens(tokens: ArrayLike<number>, position: number): void {
     if (position + tokens.length > this.contextSize) {
       throw new CriaError(
         'usage',
@@ -370,24 +428,6 @@ export class Llama4Runtime implements CollectingModel {
       }
     }
   }
-}
-
-function outputRows(outputs: Outputs, tokens: number): readonly number[] {
-  if (outputs === 'none' || tokens === 0) return [];
-  if (outputs === 'last') return [tokens - 1];
-  if (outputs === 'all') return Array.from({ length: tokens }, (_, i) => i);
-  let previous = -1;
-  for (const index of outputs) {
-    if (!Number.isInteger(index) || index <= previous || index >= tokens) {
-      throw new CriaError(
-        'usage',
-        'bad-output-position',
-        `output positions must be ascending and below ${tokens}: found ${index} after ${previous}`,
-      );
-    }
-    previous = index;
-  }
-  return outputs;
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -1,10 +1,21 @@
+import type { TokenRun } from '../engine/attention.js';
 import type { Buffer } from '../engine/buffers.js';
 import type { Operations } from '../engine/operations.js';
 import { everyToken, type Run } from '../engine/products.js';
 import type { ExpertCache, ExpertRound } from './expert-cache.js';
-import type { FeedForward, LayerLayout, ModelLayout } from './layout.js';
+import { chunkOf, type FeedForward, type LayerLayout, type ModelLayout } from './layout.js';
 import { ropeAngles, ropeFrequencies } from './rope.js';
 import { routeTokens } from './routing.js';
+
+/**
+ * Tokens of a step, with the sequence and position of each. Tokens of a sequence are together, at consecutive
+ * positions.
+ */
+export interface StepTokens {
+  readonly ids: Int32Array;
+  readonly sequences: Int32Array;
+  readonly positions: Int32Array;
+}
 
 type Experts = Extract<FeedForward, { kind: 'moe' }>;
 
@@ -30,16 +41,17 @@ export class Llama4 {
     this.#frequencies = ropeFrequencies(ropeTheta, headDim, ropeDivisors);
   }
 
-  /** Runs `tokens` at `position`…, all within one attention chunk, and leaves the hidden state [T, width]. */
-  forward(tokens: Int32Array, position: number): void {
+  /** Runs a step's tokens, each run within one attention chunk, and leaves the hidden state [T, width]. */
+  forward({ ids, sequences, positions }: StepTokens): void {
     const { layers, buffers, tokenEmbedding } = this.#layout;
-    this.#prepareAngles(tokens.length, position);
-    this.#ops.embed(tokenEmbedding, tokens, buffers.hidden);
+    const runs = tokenRuns(sequences, positions);
+    this.#prepareAngles(positions);
+    this.#ops.embed(tokenEmbedding, ids, buffers.hidden);
     for (const [index, layer] of layers.entries()) {
-      this.#attention(layer, index, tokens.length, position);
-      this.#feedForward(layer, index, tokens.length);
+      this.#attention(layer, index, positions, runs);
+      this.#feedForward(layer, index, ids.length);
     }
-    this.#measureOutputInput(tokens.length);
+    this.#measureOutputInput(ids.length);
   }
 
   /** Logits [rows, vocab] of the given rows of the last forward pass. */
@@ -67,10 +79,11 @@ export class Llama4 {
     this.#ops.lane.barrier();
   }
 
-  #attention(layer: LayerLayout, index: number, tokens: number, position: number): void {
+  #attention(layer: LayerLayout, index: number, positions: Int32Array, runs: readonly TokenRun[]): void {
     const { config, buffers } = this.#layout;
     const { normed, q, k, v, attended, hidden } = buffers;
     const ops = this.#ops;
+    const tokens = positions.length;
     const all = everyToken(tokens);
     ops.rmsNorm(hidden, layer.attnNorm, normed, tokens, config.rmsEps);
     ops.products.multiply(normed, all, [
@@ -80,17 +93,23 @@ export class Llama4 {
     ]);
 
     const rope = config.ropeLayers[index]!;
-    // A chunked layer sees nothing of earlier chunks, so a chunk's positions reuse the same cache rows.
-    const past = rope && config.attentionChunkSize > 0 ? position % config.attentionChunkSize : position;
+    const chunk = chunkOf(config, index);
     const [start, end] = ops.lane.share(tokens);
     for (let t = start; t < end; t++) {
       if (rope) this.#rotate(t);
-      this.#scaleQuery(t, rope ? 1 : this.#temperature(position + t));
-      ops.attention.store(layer.cache, k, v, t, past + t);
+      this.#scaleQuery(t, rope ? 1 : this.#temperature(positions[t]!));
+    }
+    // A chunked layer sees nothing of earlier chunks, so a chunk's positions reuse the same cache rows.
+    const cached = chunk > 0 ? runs.map((run) => ({ ...run, past: run.past % chunk })) : runs;
+    for (const { sequence, first, count, past } of cached) {
+      const last = Math.min(end, first + count);
+      for (let t = Math.max(start, first); t < last; t++) {
+        ops.attention.store(layer.cache, k, v, t, sequence, past + t - first);
+      }
     }
     ops.lane.barrier();
 
-    ops.attention.attend(layer.cache, q, attended, tokens, past);
+    ops.attention.attend(layer.cache, q, attended, cached);
     ops.products.multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
   }
 
@@ -252,13 +271,13 @@ export class Llama4 {
     return { layer, experts };
   }
 
-  #prepareAngles(tokens: number, position: number): void {
+  #prepareAngles(positions: Int32Array): void {
     const { angles } = this.#layout.buffers;
     const { lane } = this.#ops;
-    const [start, end] = lane.share(tokens);
+    const [start, end] = lane.share(positions.length);
     for (let t = start; t < end; t++) {
       const at = rowOf(angles, t) / 4;
-      ropeAngles(this.#frequencies, position + t, lane.home.f32.subarray(at, at + angles.columns));
+      ropeAngles(this.#frequencies, positions[t]!, lane.home.f32.subarray(at, at + angles.columns));
     }
   }
 }
@@ -272,6 +291,18 @@ function rowSpans(runs: readonly Run[]): [first: number, count: number][] {
     else spans.push([first, count]);
   }
   return spans;
+}
+
+/** Cuts a step's tokens where the sequence changes. */
+function tokenRuns(sequences: Int32Array, positions: Int32Array): TokenRun[] {
+  const runs: TokenRun[] = [];
+  for (let first = 0; first < sequences.length; ) {
+    let end = first + 1;
+    while (end < sequences.length && sequences[end] === sequences[first]) end++;
+    runs.push({ sequence: sequences[first]!, first, count: end - first, past: positions[first]! });
+    first = end;
+  }
+  return runs;
 }
 
 /** Address of row `index` of a buffer. */

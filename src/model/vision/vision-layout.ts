@@ -1,7 +1,7 @@
 import { CriaError } from '../../base/errors.js';
 import type { VisionConfig } from '../../convert/vision-config.js';
 import type { ArenaPlan } from '../../engine/arena-plan.js';
-import { ATTENTION_TOKENS } from '../../engine/attention.js';
+import { ATTENTION_TOKENS, partialBytes } from '../../engine/attention.js';
 import type { Buffer, Staging } from '../../engine/buffers.js';
 import type { Matrix } from '../../engine/matrix.js';
 import { laneScratchBytes } from '../../engine/operations.js';
@@ -186,6 +186,7 @@ export function planVision(
   const scratch = laneScratchBytes(widest, width / headCount, QUERY_ROWS / ATTENTION_TOKENS);
   const scratchBytes = Math.ceil(scratch / 64) * 64;
   const laneOutputBytes = 4 * tokens * laneRows(widest, threads);
+  const lanePartialBytes = partialBytes(1, QUERY_ROWS, width / headCount);
   const arenas = builder.settle(
     [
       options.tablesBytes,
@@ -194,10 +195,12 @@ export function planVision(
       (stagedFloats / ACTIVATION_GROUP) * BYTE_BLOCK,
       (stagedFloats / ACTIVATION_GROUP) * WORD_BLOCK,
       laneOutputBytes * threads,
+      lanePartialBytes * threads,
     ],
     options.arenaLimit,
   );
-  const [tables, scratchAt, x, byteBlocks, wordBlocks, y] = arenas.common as [
+  const [tables, scratchAt, x, byteBlocks, wordBlocks, y, partials] = arenas.common as [
+    number,
     number,
     number,
     number,
@@ -234,7 +237,15 @@ export function planVision(
       adapter,
       projector,
       buffers,
-      staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes },
+      staging: {
+        x,
+        byteBlocks,
+        wordBlocks,
+        y,
+        laneOutputBytes,
+        partials,
+        partialBytes: lanePartialBytes * threads,
+      },
     },
     arenas,
     matrices: builder.matrices,

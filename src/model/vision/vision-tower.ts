@@ -95,10 +95,12 @@ export class VisionTower {
    * head that see all keys are heads of one last token.
    */
   #attend(count: number): void {
-    const { buffers, tokensPerTile } = this.#layout;
+    const { buffers, tokensPerTile, staging } = this.#layout;
     const { lane } = this.#ops;
     const dim = this.#headDim;
-    const headBytes = tokensPerTile * dim * 4;
+    const rowBytes = dim * 4;
+    const partial = staging.partials + (lane.rank * staging.partialBytes) / lane.size;
+    const headBytes = tokensPerTile * rowBytes;
     const blocks = Math.ceil(tokensPerTile / QUERY_ROWS);
     const { kernels, scratch } = lane.home;
     const [start, end] = lane.share(count * blocks);
@@ -106,10 +108,27 @@ export class VisionTower {
       const head = Math.floor(unit / blocks) * headBytes;
       const first = (unit % blocks) * QUERY_ROWS;
       const rows = Math.min(QUERY_ROWS, tokensPerTile - first);
-      const queries = buffers.qHeads.offset + head + first * dim * 4;
+      const queries = buffers.qHeads.offset + head + first * rowBytes;
       const keys = buffers.kHeads.offset + head;
       const values = buffers.vHeads.offset + head;
-      kernels.attend(0, queries, 0, rows, 1, dim, keys, values, tokensPerTile - 1, queries, 0, scratch);
+      kernels.attendSpan(
+        0,
+        0,
+        queries,
+        0,
+        rows,
+        1,
+        dim,
+        keys,
+        rowBytes,
+        values,
+        rowBytes,
+        tokensPerTile - 1,
+        tokensPerTile,
+        partial,
+        scratch,
+      );
+      kernels.finishAttention(partial, rows, 1, dim, queries, 0);
     }
     lane.barrier();
   }
