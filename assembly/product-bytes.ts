@@ -10,7 +10,7 @@ import { TILE } from './panel';
 
 /** Sums of two neighbouring products in 16 bits: `w` unsigned and below 128, `x` signed. */
 @inline
-function pairSums(x: v128, w: v128): v128 {
+export function pairSums(x: v128, w: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(x, w);
   return i16x8.narrow_i32x4_s(
     i32x4.dot_i16x8_s(i16x8.extend_low_i8x16_s(x), i16x8.extend_low_i8x16_s(w)),

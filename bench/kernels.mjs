@@ -37,7 +37,7 @@ const TABLES = 65536;
 heap.set(kernelTables(), TABLES);
 const kernels = instantiateKernels(await compileKernels(build), memory, TABLES);
 
-let end = 2 * 65536;
+let end = 3 * 65536;
 for (const name of names) {
   if (name === 'attention') {
     // Heads per key/value head, head size: nano-scout, Scout.

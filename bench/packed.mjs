@@ -32,7 +32,7 @@ for (const [threads, bytes] of Object.entries(bandwidths)) {
   console.log(JSON.stringify({ read: 'in order', threads: Number(threads), GBps: significant(bytes / 1e9) }));
 }
 
-let end = 2 * 65536;
+let end = 3 * 65536;
 for (const type of arguments_.length > 0 ? arguments_ : WEIGHT_TYPES) {
   const form = packedForm(type, mode);
   if (form !== 0) measure(type, form);

@@ -7,9 +7,9 @@ import { kernelTables } from '../dist/quant/kernel-tables.js';
 
 const WEIGHTS = 5120;
 const TABLES = 1024;
-const SOURCE = 65536;
-const CODES = 2 * 65536;
-const SCALES = 3 * 65536;
+const SOURCE = 2 * 65536;
+const CODES = 3 * 65536;
+const SCALES = 4 * 65536;
 const MINS = SCALES + 32768;
 const SECONDS = 0.25;
 
@@ -17,7 +17,7 @@ const arguments_ = process.argv.slice(2);
 const build = ['relaxed', 'plain'].includes(arguments_[0]) ? arguments_.shift() : await bestSimdBuild();
 const types = arguments_.length > 0 ? arguments_.map(parseGgmlType) : WEIGHT_TYPES;
 
-const memory = new WebAssembly.Memory({ initial: 4, maximum: 65536, shared: true });
+const memory = new WebAssembly.Memory({ initial: 5, maximum: 65536, shared: true });
 const heap = new Uint8Array(memory.buffer);
 heap.set(kernelTables(), TABLES);
 const kernels = instantiateKernels(await compileKernels(build), memory, TABLES);

@@ -2,6 +2,10 @@ import { BYTE_BLOCK, WORD_BLOCK } from '../activations';
 import { multiplyTiles } from '../matmul-quantized';
 import { packQ4_K, packQ5_K, timesQ4_K, timesQ5_K, unpackQ4_K, unpackQ5_K } from './super-affine';
 import { packQ8_0, timesQ8_0, unpackQ8_0 } from './q8';
+import {
+  packIQ2_S, packIQ2_XS, packIQ2_XXS, timesIQ2_S, timesIQ2_XS, timesIQ2_XXS, unpackIQ2_S, unpackIQ2_XS,
+  unpackIQ2_XXS,
+} from './iq2';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
 //
@@ -31,6 +35,9 @@ export function packPanel(
     case 8: return packQ8_0(source, rowBytes, columns, target);
     case 12: return packQ4_K(source, rowBytes, columns, target, scratch);
     case 13: return packQ5_K(source, rowBytes, columns, target, scratch);
+    case 16: return packIQ2_XXS(source, rowBytes, columns, target, scratch);
+    case 17: return packIQ2_XS(source, rowBytes, columns, target, scratch);
+    case 22: return packIQ2_S(source, rowBytes, columns, target, scratch);
     default: unreachable();
   }
 }
@@ -41,6 +48,9 @@ function panelBytes(form: i32, columns: usize): usize {
     case 8: return (columns >> 5) * 272;
     case 12: return (columns >> 8) * 1184;
     case 13: return (columns >> 8) * 1440;
+    case 16: return (columns >> 8) * 560;
+    case 17: return (columns >> 8) * 656;
+    case 22: return (columns >> 8) * 656;
     default: return unreachable();
   }
 }
@@ -51,6 +61,9 @@ function groupOf(form: i32): i32 {
     case 8:
     case 12:
     case 13: return 32;
+    case 16: return 32;
+    case 17: return 16;
+    case 22: return 16;
     default: return unreachable();
   }
 }
@@ -61,6 +74,9 @@ function stepsOf(form: i32): i32 {
     case 8: return 0;
     case 12: return 15;
     case 13: return 31;
+    case 16: return 86;
+    case 17: return 86;
+    case 22: return 86;
     default: return unreachable();
   }
 }
@@ -70,6 +86,9 @@ function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, 
     case 8: return timesQ8_0(panel, columns, x, xStride, sums);
     case 12: return timesQ4_K(panel, columns, x, xStride, sums);
     case 13: return timesQ5_K(panel, columns, x, xStride, sums);
+    case 16: return timesIQ2_XXS(panel, columns, x, xStride, sums);
+    case 17: return timesIQ2_XS(panel, columns, x, xStride, sums);
+    case 22: return timesIQ2_S(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -84,6 +103,9 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
     case 8: return unpackQ8_0(panel, columns, codes, scales);
     case 12: return unpackQ4_K(panel, columns, codes, scales, mins);
     case 13: return unpackQ5_K(panel, columns, codes, scales, mins);
+    case 16: return unpackIQ2_XXS(panel, columns, codes, scales, mins);
+    case 17: return unpackIQ2_XS(panel, columns, codes, scales, mins);
+    case 22: return unpackIQ2_S(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }

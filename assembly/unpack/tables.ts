@@ -11,6 +11,8 @@ export const IQ2XXS_ENTRIES: usize = 6144;
 export const IQ2XS_ENTRIES: usize = 8192;
 export const IQ2S_ENTRIES: usize = 12288;
 export const IQ1S_ENTRIES: usize = 20480;
+export const IQ1_SHIFTED: usize = 36864;
+export const SPREAD_LANES: usize = 69632;
 
 export let tables: usize = 0;
 

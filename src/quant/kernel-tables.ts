@@ -29,9 +29,23 @@ export const KERNEL_TABLE_OFFSETS = {
   IQ2S_ENTRIES: 12288,
   /** i8[2048, 8]: the grid times 8. */
   IQ1S_ENTRIES: 20480,
+  /** u8[2, 2048, 8]: the grid times 8, plus 9 and a shift of 1 or −1. */
+  IQ1_SHIFTED: 36864,
+  /** u8[7, 16]: swizzle indices, see assembly/packed/grids.ts. */
+  SPREAD_LANES: 69632,
 } as const;
 
-const TOTAL_BYTES = 36_864;
+/** Which byte gets to the lower half of each 16-bit lane: assembly/packed/grids.ts. */
+const SPREAD_LANES = [
+  [0, 0, 0, 0, 1, 1, 1, 1],
+  [2, 2, 2, 2, 3, 3, 3, 3],
+  [4, 4, 4, 4, 5, 5, 5, 5],
+  [6, 6, 6, 6, 7, 7, 7, 7],
+  [0, 0, 1, 1, 2, 2, 3, 3],
+  [0, 4, 1, 5, 2, 6, 3, 7],
+];
+
+const TOTAL_BYTES = 69_760;
 
 /** The look-up tables of the unpack kernels. Copy them to an address divisible by 16 and call `setTables`. */
 export function kernelTables(): Uint8Array {
@@ -40,6 +54,9 @@ export function kernelTables(): Uint8Array {
   const signMasks = Int8Array.from({ length: 128 * 8 }, (_, i) => -((EVEN_SIGNS[i >> 3]! >> (i & 7)) & 1));
   const byteIndexed = (value: (byte: number) => number) =>
     Float32Array.from({ length: 256 }, (_, byte) => value(byte));
+  // An index of 128 makes a zero byte.
+  const spread = SPREAD_LANES.flatMap((lanes) => lanes.flatMap((byte) => [byte, -128]));
+  const upper = [0, 0, 1, 1, 2, 2, 3, 3].flatMap((byte) => [-128, byte]);
   const tables: readonly (readonly [at: number, values: Int8Array | Float32Array])[] = [
     [at.SIGN_MASKS, signMasks],
     [at.E8M0_HALVES, byteIndexed(e8m0Half)],
@@ -50,6 +67,11 @@ export function kernelTables(): Uint8Array {
     [at.IQ2XS_ENTRIES, IQ2XS_GRID],
     [at.IQ2S_ENTRIES, IQ2S_GRID],
     [at.IQ1S_ENTRIES, IQ1S_GRID.map((value) => 8 * value)],
+    [
+      at.IQ1_SHIFTED,
+      Int8Array.of(...IQ1S_GRID.map((value) => 8 * value + 10), ...IQ1S_GRID.map((value) => 8 * value + 8)),
+    ],
+    [at.SPREAD_LANES, Int8Array.of(...spread, ...upper)],
   ];
   for (const [offset, values] of tables) {
     bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), offset);

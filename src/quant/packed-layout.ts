@@ -27,6 +27,9 @@ const LEAN: Partial<Record<GgmlType, PackedForm>> = {
   Q8_0: { bytes: 272, columns: 32, activations: 'words' },
   Q4_K: { bytes: 1184, columns: 256, activations: 'bytes' },
   Q5_K: { bytes: 1440, columns: 256, activations: 'bytes' },
+  IQ2_XXS: { bytes: 560, columns: 256, activations: 'bytes' },
+  IQ2_XS: { bytes: 656, columns: 256, activations: 'bytes' },
+  IQ2_S: { bytes: 656, columns: 256, activations: 'bytes' },
 };
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {};

@@ -16,11 +16,11 @@ interface UnpackKernels {
 
 const require = createRequire(import.meta.url);
 const TABLES = 1024;
-const SOURCE = 65536;
-const CODES = 2 * 65536;
-const SCALES = 3 * 65536;
-const MINS = 3 * 65536 + 32768;
-const PAGES = 4;
+const SOURCE = 2 * 65536;
+const CODES = 3 * 65536;
+const SCALES = 4 * 65536;
+const MINS = 4 * 65536 + 32768;
+const PAGES = 5;
 /** A NaN of its own, to see what was written. */
 const UNTOUCHED = 0x7fdadada;
 
