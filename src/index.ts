@@ -13,6 +13,8 @@ export {
   ChatTemplate,
   Conversation,
   chatFormat,
+  type ImagePart,
+  type PromptImage,
   type Role,
   type TextPart,
   type ToolCall,
@@ -58,6 +60,12 @@ export type {
   SamplingOptions,
 } from './generate/index.js';
 export { DEFAULT_SAMPLING } from './generate/index.js';
-export { type LoadOptions, loadModel, Model } from './generate/load-model.js';
+export {
+  type EncodedImage,
+  type EncodeImageOptions,
+  type LoadOptions,
+  loadModel,
+  Model,
+} from './generate/load-model.js';
 export type { Outputs, TokenModel } from './model/token-model.js';
 export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';

@@ -2,11 +2,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { tempFolder } from '../src/base/testing/temp-folder.js';
+import { Conversation, chatFormat } from '../src/chat/index.js';
 import { openVisionCheckpoint } from '../src/convert/checkpoint-source.js';
 import { convertCheckpoint } from '../src/convert/convert.js';
 import { openModel } from '../src/convert/open-model.js';
 import { openVision, rightlyNamed } from '../src/convert/open-vision.js';
 import type { TensorSource } from '../src/formats/tensor-source.js';
+import { loadModel } from '../src/generate/load-model.js';
 import { Llama4Runtime } from '../src/model/llama4-runtime.js';
 import { decodePicture } from '../src/model/vision/decode-picture.js';
 import { type Tiles, tilesOf } from '../src/model/vision/tiles.js';
@@ -75,6 +78,48 @@ describe('the vision tower against transformers', () => {
       expect(largestDifference(found!.rows, expected!.rows)).toBe(0);
     }
     await Promise.all([source.close(), misnamed.close()]);
+  });
+});
+
+describe('a chat with pictures', () => {
+  it('has the tokens and logits of transformers, and encodes a picture once', async () => {
+    const model = await loadModel(NANO_SCOUT, { threads: 2, kvType: 'f32', contextSize: 512 });
+    expect(model.hasVision).toBe(true);
+    const format = chatFormat(model);
+    for (const { image: name, prompt } of goldenJson('manifest.json').files.vision) {
+      const image = await model.encodeImage(readFileSync(goldenPath(name)));
+      const question = model.tokenizer.decode(prompt.ids.slice(prompt.ids.indexOf(4078) + 1, -7));
+      const conversation = new Conversation();
+      conversation.addUser(question, [image]);
+      const ids = format.encode(conversation.chat);
+      expect(ids.map((id) => (id < 0 ? 4082 : id))).toEqual(prompt.ids);
+      const positions = Array.from({ length: 16 }, (_, i) => ids.length - 16 + i);
+      const golden = goldenFloats(name.replace('.png', '.logits.f32'));
+      expect(largestDifference(await model.logits(ids, { positions }), golden)).toBeLessThan(LOGIT_TOLERANCE);
+      expect(await model.encodeImage(readFileSync(goldenPath(name)))).toBe(image);
+    }
+    const [first, second] = [PICTURES[0], PICTURES[1]].map((name) => readFileSync(goldenPath(`${name}.png`)));
+    const [a, b] = [await model.encodeImage(first!), await model.encodeImage(second!)];
+    expect(new Set([...a.ids, ...b.ids].filter((id) => id < 0)).size).toBe(16 + 112);
+    await model.close();
+  });
+
+  it('is refused without a tower, with that of another model, and for what is no picture', async () => {
+    const folder = await tempFolder();
+    const [text, mmproj] = [join(folder, 'text.gguf'), join(folder, 'mmproj.gguf')];
+    await convertCheckpoint(NANO_SCOUT, text, { mmproj });
+    const blind = await loadModel(text, { threads: 1, contextSize: 64 });
+    expect(blind.hasVision).toBe(false);
+    await expect(blind.encodeImage(new Uint8Array(9))).rejects.toMatchObject({ code: 'no-mmproj' });
+    await blind.close();
+    await expect(loadModel(text, { mmproj: text })).rejects.toMatchObject({ code: 'not-a-vision-file' });
+    const model = await loadModel(text, { mmproj, threads: 1, contextSize: 64 });
+    await expect(model.encodeImage(new Uint8Array(9))).rejects.toMatchObject({ code: 'not-a-picture' });
+    const cancelled = { signal: AbortSignal.abort() };
+    const picture = readFileSync(goldenPath('image-wide.png'));
+    await expect(model.encodeImage(picture, cancelled)).rejects.toMatchObject({ kind: 'cancelled' });
+    expect((await model.encodeImage(picture)).grid).toEqual({ rows: 2, columns: 3 });
+    await model.close();
   });
 });
 

@@ -43,6 +43,12 @@ function controlTokens(ids: readonly number[]): string {
 const user = (content: string): Chat => ({ messages: [{ role: 'user', content }] });
 const ONE_TURN = '<|begin_of_text|><|header_start|><|header_end|><|eot|><|header_start|><|header_end|>';
 
+it('refuses pictures that the template leaves out', () => {
+  const format = new ChatFormat(tokenizer, '{% for m in messages %}{{ m.role }}{% endfor %}');
+  const content = [{ type: 'image', image: { ids: [-1] } }] as const;
+  expect(() => format.encode({ messages: [{ role: 'user', content }] })).toThrow(/place for each picture/);
+});
+
 describe.each([
   ['the built-in layout', undefined],
   ['the template of nano-scout', nanoScout],
@@ -53,6 +59,23 @@ describe.each([
     expect(decode(format.encode(user('Hi there')))).toBe(
       '<|begin_of_text|><|header_start|>user<|header_end|>\n\nHi there<|eot|><|header_start|>assistant<|header_end|>\n\n',
     );
+  });
+
+  it('puts pictures where they stand in messages, and leaves text that spells their token as text', () => {
+    const image = (...ids: number[]) => ({ type: 'image', image: { ids } }) as const;
+    const text = (text: string) => ({ type: 'text', text }) as const;
+    const chat: Chat = {
+      messages: [
+        { role: 'user', content: [image(-1, -2), text('a <|image|> b'), image(-3)] },
+        { role: 'assistant', content: 'ok' },
+        { role: 'user', content: [image(-1, -2), text('c')] },
+      ],
+    };
+    const ids = format.encode(chat);
+    expect(ids.filter((id) => id < 0)).toEqual([-1, -2, -3, -1, -2]);
+    expect(ids).not.toContain(SPECIALS.indexOf('<|image|>'));
+    expect(decode(ids.filter((id) => id >= 0))).toContain('a <|image|> b');
+    expect(ids.indexOf(-3)).toBeGreaterThan(ids.indexOf(-2) + 10);
   });
 
   it.each([

@@ -2,6 +2,7 @@ import type { Metadata } from '../formats/tensor-source.js';
 import { LiteralMarks, stringsIn } from './literal-marks.js';
 import { LLAMA4_TEMPLATE } from './llama4-template.js';
 import type { Chat, ChatMessage } from './messages.js';
+import { IMAGE_TOKEN, placeImages, splitImages } from './prompt-images.js';
 import { type PromptPart, SpecialTokenFinder } from './special-tokens.js';
 import { ChatTemplate } from './template.js';
 import { prepareChat } from './tools/prepare-chat.js';
@@ -60,7 +61,7 @@ export class ChatFormat {
    */
   parts(given: Chat): PromptPart[] {
     this.#traits ??= templateTraits(this.template);
-    const chat = prepareChat(given, this.#traits);
+    const chat = prepareChat(splitImages(given).chat, this.#traits);
     if (!this.#spellsSpecialTokens(chat)) {
       return this.#finder.split(this.template.render(chat, this.#tokens));
     }
@@ -70,7 +71,10 @@ export class ChatFormat {
     return this.#finder.split(text, literal);
   }
 
-  /** Token ids of the prompt, with BOS once in front where the vocabulary has one. */
+  /**
+   * Token ids of the prompt, with BOS once in front where the vocabulary has one, and the tokens of its pictures.
+   * Throws `images-lost` when the template leaves pictures out.
+   */
   encode(chat: Chat): number[] {
     const { bosId } = this.#tokenizer;
     const ids = this.parts(chat).flatMap(({ text, special }) =>
@@ -78,7 +82,8 @@ export class ChatFormat {
         ? [this.#specialIds.get(text)!]
         : this.#tokenizer.encode(text, { addBos: false, parseSpecial: false }),
     );
-    return bosId === undefined || ids[0] === bosId ? ids : [bosId, ...ids];
+    const whole = bosId === undefined || ids[0] === bosId ? ids : [bosId, ...ids];
+    return placeImages(whole, this.#specialIds.get(IMAGE_TOKEN), splitImages(chat).images);
   }
 
   #spellsSpecialTokens(chat: Chat): boolean {
@@ -101,5 +106,5 @@ function specialIds(tokenizer: ChatTokenizer): Map<string, number> {
 
 function messageTexts({ content }: ChatMessage): string[] {
   if (typeof content === 'string') return [content];
-  return content?.map((part) => part.text ?? '') ?? [];
+  return content?.map((part) => ('text' in part ? part.text : '')) ?? [];
 }

@@ -1,4 +1,4 @@
-import type { Chat, ChatMessage } from './messages.js';
+import type { Chat, ChatMessage, PromptImage } from './messages.js';
 
 /** The messages of one chat, in order: an optional system prompt, then user and assistant in turn. */
 export class Conversation {
@@ -28,7 +28,10 @@ export class Conversation {
     return this.#turns.length === 0;
   }
 
-  addUser(content: string): void {
+  /** A message; `images` stand before its text. */
+  addUser(text: string, images: readonly PromptImage[] = []): void {
+    const parts = images.map((image) => ({ type: 'image', image }) as const);
+    const content = parts.length === 0 ? text : [...parts, { type: 'text', text } as const];
     this.#turns.push({ role: 'user', content });
   }
 

@@ -9,7 +9,7 @@ export const LLAMA4_TEMPLATE = `{{- bos_token -}}
     {{- message.content -}}
   {%- elif message.content -%}
     {%- for part in message.content -%}
-      {%- if part.type == 'text' -%}{{- part.text -}}{%- endif -%}
+      {%- if part.type == 'text' -%}{{- part.text -}}{%- elif part.type == 'image' -%}{{- '<|image|>' -}}{%- endif -%}
     {%- endfor -%}
   {%- endif -%}
   {{- '<|eot|>' -}}

@@ -6,6 +6,17 @@ export interface TextPart {
   readonly text: string;
 }
 
+/** A picture as tokens of a prompt: what a model's `encodeImage` gives. */
+export interface PromptImage {
+  readonly ids: readonly number[];
+}
+
+export interface ImagePart {
+  readonly type: 'image';
+  /** Left out only where a chat is laid out and not encoded. */
+  readonly image?: PromptImage;
+}
+
 export interface ToolCall {
   readonly type?: 'function';
   readonly id?: string;
@@ -17,7 +28,7 @@ export interface ToolCall {
 
 export interface ChatMessage {
   readonly role: Role;
-  readonly content: string | readonly TextPart[] | null;
+  readonly content: string | readonly (TextPart | ImagePart)[] | null;
   readonly tool_calls?: readonly ToolCall[];
 }
 

@@ -28,6 +28,11 @@ class ScriptedLines implements LineSource {
 
 const INTERRUPT: LineEvent = { kind: 'interrupt', typed: '' };
 
+async function loadImage(path: string) {
+  if (path === 'none.png') throw new CriaError('not-found', 'no-such-file', 'no none.png');
+  return { ids: [path.length] };
+}
+
 async function play(
   events: readonly (string | LineEvent)[],
   answer: Answer = async ({ chat }) => `re: ${chat.messages.at(-1)!.content}`,
@@ -36,7 +41,7 @@ async function play(
   const conversation = new Conversation('be kind');
   const notes = new PassThrough();
   const lines = new ScriptedLines(events);
-  await chatLoop({ conversation, answer, lines, notes, firstMessage });
+  await chatLoop({ conversation, answer, lines, notes, firstMessage, loadImage });
   const turns = conversation.chat.messages.map(({ role, content }) => `${role}: ${content}`);
   return { turns, notes: String(notes.read() ?? ''), lines };
 }
@@ -86,6 +91,20 @@ describe('chatLoop', () => {
     expect((await play(['/usr/bin is a folder'])).turns).toContain('user: /usr/bin is a folder');
   });
 
+  it('sends pictures along with the next message', async () => {
+    const contents: unknown[] = [];
+    const { notes } = await play(
+      ['/image a.png', '/image none.png', '/image', '/image my dog.png', 'what?', 'and?'],
+      async ({ chat }) => {
+        contents.push(chat.messages.at(-1)!.content);
+        return 'ok';
+      },
+    );
+    const [first, second] = [{ ids: [5] }, { ids: [10] }].map((image) => ({ type: 'image', image }));
+    expect(contents).toEqual([[first, second, { type: 'text', text: 'what?' }], 'and?']);
+    expect(notes).toContain("cria: no none.png\nexpected '/image FILE'\n");
+  });
+
   it('answers again', async () => {
     let count = 0;
     const { turns, notes } = await play(
@@ -118,6 +137,7 @@ describe('chatLoop', () => {
       conversation,
       lines,
       notes: new PassThrough(),
+      loadImage,
       answer: async (_, signal) => {
         if (aborted.length === 0) lines.interrupt!();
         aborted.push(signal.aborted);

@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { CriaError } from '../base/errors.js';
 import { didYouMean } from '../base/suggest.js';
-import type { Conversation } from '../chat/index.js';
+import type { Conversation, PromptImage } from '../chat/index.js';
 import type { LineSource } from './line-reader.js';
 
 /** Answers the conversation's last message: streams the answer out and returns its text. */
@@ -15,11 +15,16 @@ export interface ChatLoopOptions {
   readonly notes: Writable;
   /** A question asked before the first prompt. */
   readonly firstMessage?: string;
+  /** Pictures that go with the next message. */
+  readonly images?: readonly PromptImage[];
+  /** Reads a picture that a person named. */
+  readonly loadImage: (path: string, signal: AbortSignal) => Promise<PromptImage>;
 }
 
 const COMMANDS: Readonly<Record<string, string>> = {
   '/help': 'show this list',
   '/clear': 'start over; the system prompt stays',
+  '/image': 'FILE sends a picture along with the next message',
   '/system': 'TEXT sets the system prompt and starts over; without TEXT shows it',
   '/regenerate': 'answer the last message again',
   '/exit': 'leave',
@@ -35,7 +40,13 @@ const HELP = [
 /** Chats until the person leaves. Mistakes and answers that fail are reported, and the chat goes on. */
 export async function chatLoop(options: ChatLoopOptions): Promise<void> {
   const { conversation, lines, notes } = options;
-  if (options.firstMessage !== undefined) await ask(options, options.firstMessage);
+  let images = options.images ?? [];
+  const send = async (text: string) => {
+    conversation.addUser(text, images);
+    images = [];
+    await answerLast(options);
+  };
+  if (options.firstMessage !== undefined) await send(options.firstMessage);
   let interrupts = 0;
   for (;;) {
     const message = await readMessage(lines);
@@ -53,7 +64,7 @@ export async function chatLoop(options: ChatLoopOptions): Promise<void> {
     const text = message.text.trim();
     if (text === '') continue;
     if (!/^\/[a-z]+(\s|$)/.test(text)) {
-      await ask(options, message.text);
+      await send(message.text);
       continue;
     }
     const [command = '', ...rest] = text.split(/\s+/);
@@ -64,7 +75,11 @@ export async function chatLoop(options: ChatLoopOptions): Promise<void> {
         break;
       case '/clear':
         conversation.clear();
+        images = [];
         notes.write('(cleared)\n');
+        break;
+      case '/image':
+        images = [...images, ...(await readImage(options, argument))];
         break;
       case '/system':
         if (rest.length === 0) {
@@ -91,9 +106,24 @@ export async function chatLoop(options: ChatLoopOptions): Promise<void> {
   }
 }
 
-async function ask(options: ChatLoopOptions, text: string): Promise<void> {
-  options.conversation.addUser(text);
-  await answerLast(options);
+/** The picture at `path`, or none and a note of the reason. */
+async function readImage(options: ChatLoopOptions, path: string): Promise<PromptImage[]> {
+  const { lines, notes } = options;
+  if (path === '') {
+    notes.write("expected '/image FILE'\n");
+    return [];
+  }
+  const stop = new AbortController();
+  lines.onInterrupt(() => stop.abort());
+  try {
+    return [await options.loadImage(path, stop.signal)];
+  } catch (error) {
+    if (!(error instanceof CriaError) || error.kind === 'internal') throw error;
+    notes.write(error.kind === 'cancelled' ? '(stopped)\n' : `cria: ${error.message}\n`);
+    return [];
+  } finally {
+    lines.onInterrupt(undefined);
+  }
 }
 
 async function answerLast({ conversation, answer, lines, notes }: ChatLoopOptions): Promise<void> {

@@ -1,5 +1,6 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
+import { PICTURE_OPTIONS } from './pictures.js';
 import { SPECULATION_OPTIONS } from './speculation.js';
 
 const PROMPT = 'Prompt';
@@ -69,6 +70,7 @@ export const RUN_OPTIONS = {
     help: 'with -no-cnv, write the prompt before its continuation, or not (default: write it)',
   }),
   special: toggle(['-sp', '--special'], { group: PROMPT, help: 'write special tokens, too' }),
+  ...PICTURE_OPTIONS,
   predict: integer(['-n', '--predict', '--n-predict'], {
     group: SAMPLING,
     initial: -1,

@@ -1,22 +1,30 @@
-import type { Llama4Config } from '../convert/llama4-config.js';
+import { stat } from 'node:fs/promises';
+import { CriaError } from '../base/errors.js';
+import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
 import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
 import type { CollectedSquares, CollectingModel } from '../model/collecting-model.js';
 import type { ExpertCacheStatistics } from '../model/expert-store.js';
-import type { CacheType } from '../model/layout.js';
+import type { CacheType, CacheTypes } from '../model/layout.js';
 import { Llama4Runtime } from '../model/llama4-runtime.js';
+import type { SequenceModel, SequencePart } from '../model/sequence-model.js';
 import type { Outputs } from '../model/token-model.js';
 import { type Tokenizer, tokenizerFromGguf } from '../model/tokenizer/index.js';
 import { type GeneratedToken, type GenerateOptions, type GenerationSummary, generate } from './generate.js';
+import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } from './image-encoder.js';
+
+export type { EncodedImage, EncodeImageOptions } from './image-encoder.js';
 
 export interface LoadOptions {
   /** Worker threads; default: the processors this process may use. */
   readonly threads?: number;
-  /** Positions the cache holds; default: the model's own limit, at most 8192. */
+  /** Positions the cache holds of each sequence; default: the model's own limit, at most 8192. */
   readonly contextSize?: number;
-  /** Element type of cached keys and values; default `f16`. */
-  readonly kvType?: CacheType;
+  /** Sequences the cache holds, which `evaluateBatch` computes together; default 1. */
+  readonly parallel?: number;
+  /** Element type of cached keys and values, of either or both; default `f16`. */
+  readonly kvType?: CacheType | CacheTypes;
   /** Most tokens of one step; default 512. */
   readonly batchSize?: number;
   /** Build of the WebAssembly kernels; by default the fastest that works here. */
@@ -30,29 +38,49 @@ export interface LoadOptions {
   readonly readAhead?: boolean;
   /** Measure the inputs of every weight matrix during evaluation, for calibration; see `Model.collected`. */
   readonly collect?: boolean;
+  /**
+   * The model's vision tower: an mmproj GGUF or a checkpoint folder. By default the model's own where it is loaded
+   * from a folder that has one, none otherwise.
+   */
+  readonly mmproj?: string;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * A Llama 4 model ready to use. It holds one sequence; calls are answered one after another.
+ * A Llama 4 model ready to use. Calls are answered one after another; those without a sequence are about sequence 0.
  * Without `close` its threads end with the process.
  */
-export class Model implements CollectingModel {
+export class Model implements CollectingModel, SequenceModel {
   readonly config: Llama4Config;
   readonly tokenizer: Tokenizer;
   readonly metadata: Metadata;
   /** The Jinja template the model came with. */
   readonly chatTemplate: string | undefined;
   readonly #runtime: Llama4Runtime;
+  readonly #images: ImageEncoder | undefined;
 
-  constructor(runtime: Llama4Runtime, metadata: Metadata) {
+  /** @param vision where the vision tower is and what kernels run it */
+  constructor(
+    runtime: Llama4Runtime,
+    metadata: Metadata,
+    vision?: { readonly path: string; readonly simd?: SimdBuild },
+  ) {
     this.#runtime = runtime;
     this.config = runtime.config;
     this.metadata = metadata;
     this.tokenizer = tokenizerFromGguf(metadata);
     const template = metadata.get('tokenizer.chat_template');
     this.chatTemplate = template?.type === 'string' ? template.value : undefined;
+    if (vision) {
+      this.#images = new ImageEncoder(vision.path, {
+        embeddingLength: this.config.embeddingLength,
+        embeddings: runtime.embeddings,
+        tokenizer: this.tokenizer,
+        threads: runtime.threads,
+        simd: vision.simd,
+      });
+    }
   }
 
   get vocabSize(): number {
@@ -86,6 +114,23 @@ export class Model implements CollectingModel {
     return this.#runtime.evaluate(tokens, position, outputs, signal);
   }
 
+  get sequences(): number {
+    return this.#runtime.sequences;
+  }
+
+  evaluateBatch(parts: readonly SequencePart[], signal?: AbortSignal): Promise<Float32Array[]> {
+    return this.#runtime.evaluateBatch(parts, signal);
+  }
+
+  cachedTokens(sequence: number): Int32Array {
+    return this.#runtime.cachedTokens(sequence);
+  }
+
+  /** Tokens computed so far, whatever for. */
+  get evaluatedTokens(): number {
+    return this.#runtime.evaluatedTokens;
+  }
+
   /**
    * Runs `ids` from an empty cache and returns the logits `[positions, vocabSize]` at the last one, all, or the given
    * ascending positions. Throws kind `usage`: `context-full`, `bad-token`, `bad-output-position`.
@@ -105,6 +150,22 @@ export class Model implements CollectingModel {
     return generate(this, this.tokenizer, ids, options);
   }
 
+  /** Whether the model has a vision tower, and so takes pictures. */
+  get hasVision(): boolean {
+    return this.#images !== undefined;
+  }
+
+  /**
+   * A PNG, JPEG, WebP or GIF file (its bytes) as tokens for a prompt: an `ImagePart`'s image, or `ids` in place. The
+   * tower is loaded with the first picture; the same bytes again cost nothing. A picture is held until pictures of
+   * twice the context have come after it; then it has to be encoded again (`evaluate` throws `unknown-picture`).
+   * Throws `no-mmproj` (usage) without a tower, what `decodePicture` throws, `not-enough-memory`, `cancelled`.
+   */
+  async encodeImage(bytes: Uint8Array, options: EncodeImageOptions = {}): Promise<EncodedImage> {
+    if (!this.#images) throw noVision();
+    return this.#images.encode(bytes, options);
+  }
+
   /** See CollectingModel; empty unless loaded with `collect`. */
   collected(): ReadonlyMap<string, CollectedSquares> {
     return this.#runtime.collected();
@@ -114,8 +175,9 @@ export class Model implements CollectingModel {
     this.#runtime.resetCollected();
   }
 
-  close(): Promise<void> {
-    return this.#runtime.close();
+  async close(): Promise<void> {
+    await this.#images?.close();
+    await this.#runtime.close();
   }
 }
 
@@ -132,7 +194,8 @@ export class Model implements CollectingModel {
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<Model> {
   const source = await openModel(path);
   try {
-    return await loadFromSource(source, options);
+    const mmproj = options.mmproj ?? (await ownTower(path, source));
+    return await loadFromSource(source, { ...options, mmproj });
   } finally {
     await source.close();
   }
@@ -140,12 +203,39 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 
 /** As `loadModel`, for a model that is already open; the caller closes the source. */
 export async function loadFromSource(source: TensorSource, options: LoadOptions = {}): Promise<Model> {
-  const { kvType, ...rest } = options;
+  const { kvType, mmproj, ...rest } = options;
+  // The wrong tower is better known before a large model is loaded than after.
+  if (mmproj !== undefined) await (await openTower(mmproj, textWidth(source))).close();
   const runtime = await Llama4Runtime.load(source, { ...rest, cacheType: kvType });
   try {
-    return new Model(runtime, source.metadata);
+    const vision = mmproj === undefined ? undefined : { path: mmproj, simd: options.simd };
+    return new Model(runtime, source.metadata, vision);
   } catch (error) {
     await runtime.close();
     throw error;
   }
+}
+
+/** The error for pictures where there is no vision tower. */
+export function noVision(): CriaError {
+  const message =
+    'pictures need the vision tower of the model: expected its mmproj file (--mmproj), found none';
+  return new CriaError('usage', 'no-mmproj', message);
+}
+
+/** The checkpoint folder a model is loaded from, when it has a vision tower, too. */
+async function ownTower(path: string, source: TensorSource): Promise<string | undefined> {
+  if (!(await stat(path)).isDirectory()) return undefined;
+  try {
+    await (await openTower(path, textWidth(source))).close();
+    return path;
+  } catch (error) {
+    // Whatever is wrong with its tower, the folder's text model can be used.
+    if (error instanceof CriaError && error.kind !== 'internal') return undefined;
+    throw error;
+  }
+}
+
+function textWidth(source: TensorSource): number {
+  return configFromMetadata(source.metadata, source.tensors).embeddingLength;
 }

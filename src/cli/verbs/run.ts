@@ -1,11 +1,13 @@
 import { randomInt } from 'node:crypto';
 import { CriaError } from '../../base/errors.js';
 import { Conversation, chatFormat } from '../../chat/index.js';
-import { loadModel, type Model } from '../../generate/load-model.js';
+import { IMAGE_TOKEN, placeImages } from '../../chat/prompt-images.js';
+import { type EncodedImage, loadModel, type Model } from '../../generate/load-model.js';
 import { chatLoop } from '../chat-loop.js';
 import { GenerationSession } from '../generation.js';
 import { LineReader } from '../line-reader.js';
 import type { OptionValues } from '../options.js';
+import { encodePicture, readPicture, readPictures } from '../pictures.js';
 import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
 import { checkSpeculation, type OpenDrafter, openDrafter } from '../speculation.js';
@@ -30,6 +32,7 @@ export const run = defineVerb({
     'cria run scout.gguf',
     "cria run scout.gguf -p 'Three facts about alpacas' -n 200",
     'cria run scout.gguf -sys recommended -c 32768',
+    "cria run scout.gguf --mmproj mmproj.gguf --image llama.jpg -p 'What is this?'",
     "git diff | cria run scout.gguf -sys 'Review this patch.' -f -",
   ],
   options: RUN_OPTIONS,
@@ -42,6 +45,7 @@ export const run = defineVerb({
     checkSpeculation(values);
     const kvType = cacheType(values);
     const input = await readRunInput(terminal, values);
+    const pictures = await readPictures(path, values);
     const { contextSize, threads, batchSize } = values;
     const engine = {
       threads: threads !== undefined && threads > 0 ? threads : undefined,
@@ -54,7 +58,12 @@ export const run = defineVerb({
       terminal,
       { label: 'loading', unit: 'bytes', quiet: terminal.stderr.isTTY !== true },
       (onProgress) =>
-        loadModel(path, { ...engine, contextSize: contextSize > 0 ? contextSize : undefined, onProgress }),
+        loadModel(path, {
+          ...engine,
+          mmproj: values.mmproj,
+          contextSize: contextSize > 0 ? contextSize : undefined,
+          onProgress,
+        }),
     );
     let draft: OpenDrafter | undefined;
     try {
@@ -66,8 +75,12 @@ export const run = defineVerb({
         seed: chooseSeed(values),
         loadSeconds,
       });
-      if (values.conversation === false) await complete(session, values, input.prompt);
-      else await converse(session, values, input);
+      const images: EncodedImage[] = [];
+      for (const picture of pictures) {
+        images.push(await encodePicture(terminal, model, picture, terminal.signal));
+      }
+      if (values.conversation === false) await complete(session, values, images, input.prompt);
+      else await converse(session, values, images, input);
     } finally {
       await draft?.close();
       await model.close();
@@ -75,24 +88,36 @@ export const run = defineVerb({
   },
 });
 
-/** Continues the prompt as it stands. */
-async function complete(session: GenerationSession, values: RunValues, prompt = ''): Promise<void> {
+/** Continues the prompt as it stands; pictures go where it says `<|image|>`, or in front. */
+async function complete(
+  session: GenerationSession,
+  values: RunValues,
+  images: readonly EncodedImage[],
+  prompt = '',
+): Promise<void> {
   const { terminal, model } = session;
   if (values.displayPrompt !== false) terminal.stdout.write(prompt);
-  const ids = model.tokenizer.encode(prompt, { addBos: true, parseSpecial: true });
+  const { tokenizer } = model;
+  const marked = prompt.includes(IMAGE_TOKEN) ? prompt : IMAGE_TOKEN.repeat(images.length) + prompt;
+  const tokens = tokenizer.encode(marked, { addBos: true, parseSpecial: true });
+  const ids =
+    images.length === 0
+      ? tokens
+      : placeImages(tokens, tokenizer.encode(IMAGE_TOKEN, { parseSpecial: true })[0], images);
   await session.continue(ids, { signal: terminal.signal, whenStopped: 'throw' });
 }
 
 async function converse(
   session: GenerationSession,
   values: RunValues,
+  images: readonly EncodedImage[],
   { prompt, system, template }: RunInput,
 ): Promise<void> {
   const { terminal, model } = session;
   const format = chatFormat(model, template);
   const conversation = new Conversation(system);
   if (prompt !== undefined && (values.conversation === undefined || values.singleTurn)) {
-    conversation.addUser(prompt);
+    conversation.addUser(prompt, images);
     const ids = format.encode(conversation.chat);
     await session.continue(ids, { signal: terminal.signal, whenStopped: 'throw' });
     return;
@@ -105,6 +130,8 @@ async function converse(
       lines,
       notes: terminal.stderr,
       firstMessage: prompt,
+      images,
+      loadImage: async (path, signal) => encodePicture(terminal, model, await readPicture(path), signal),
       answer: ({ chat }, signal) => session.continue(format.encode(chat), { signal, whenStopped: 'keep' }),
     });
   } finally {

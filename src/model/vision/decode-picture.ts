@@ -8,7 +8,8 @@ export interface PictureLimits {
   readonly maxPixels?: number;
 }
 
-const MAX_BYTES = 64 * 2 ** 20;
+/** Largest picture file unless a caller says otherwise. */
+export const MAX_PICTURE_BYTES = 64 * 2 ** 20;
 const MAX_PIXELS = 2 ** 27;
 
 type PictureFormat = 'png' | 'jpeg' | 'webp' | 'gif';
@@ -20,8 +21,8 @@ type PictureFormat = 'png' | 'jpeg' | 'webp' | 'gif';
  * `bad-picture` (bad-file) for damaged ones.
  */
 export async function decodePicture(bytes: Uint8Array, limits: PictureLimits = {}): Promise<Picture> {
-  const { maxBytes = MAX_BYTES, maxPixels = MAX_PIXELS } = limits;
-  if (bytes.length > maxBytes) throw tooLarge(`at most ${maxBytes} bytes`, `${bytes.length}`);
+  const { maxBytes = MAX_PICTURE_BYTES, maxPixels = MAX_PIXELS } = limits;
+  if (bytes.length > maxBytes) throw pictureTooLarge(`at most ${maxBytes} bytes`, `${bytes.length}`);
   const format = pictureFormat(bytes);
   // The decoder is native code: only those who use pictures load it.
   const { default: sharp } = await import('sharp');
@@ -29,7 +30,8 @@ export async function decodePicture(bytes: Uint8Array, limits: PictureLimits = {
     sharp(bytes, { failOn: 'error', ignoreIcc: true, limitInputPixels: maxPixels, pages: 1 });
   const { width, height, format: found } = await open().metadata().catch(refuse(format));
   if (found !== format) throw badPicture(format, `it reads as ${found}`);
-  if (width * height > maxPixels) throw tooLarge(`at most ${maxPixels} pixels`, `${width} × ${height}`);
+  if (width * height > maxPixels)
+    throw pictureTooLarge(`at most ${maxPixels} pixels`, `${width} × ${height}`);
   const { data, info } = await open()
     .autoOrient()
     .flatten({ background: '#ffffff' })
@@ -59,7 +61,7 @@ function pictureFormat(bytes: Uint8Array): PictureFormat {
 function refuse(format: PictureFormat): (error: unknown) => never {
   return (error) => {
     const reason = error instanceof Error ? error.message : String(error);
-    if (/exceeds pixel limit/.test(reason)) throw tooLarge('fewer pixels', 'more than the limit');
+    if (/exceeds pixel limit/.test(reason)) throw pictureTooLarge('fewer pixels', 'more than the limit');
     throw badPicture(format, reason.split('\n')[0]!, error);
   };
 }
@@ -69,7 +71,8 @@ function badPicture(format: PictureFormat, reason: string, cause?: unknown): Cri
   return new CriaError('bad-file', 'bad-picture', message, { cause });
 }
 
-function tooLarge(expected: string, found: string): CriaError {
+/** The error for a picture over a limit. */
+export function pictureTooLarge(expected: string, found: string): CriaError {
   const message = `the picture is too large: expected ${expected}, found ${found}`;
   return new CriaError('resources', 'picture-too-large', message);
 }
