@@ -6,6 +6,7 @@
  * - `bad-file`: a file whose bytes contradict its format
  * - `unsupported`: a valid file that asks for something Cria does not do
  * - `resources`: not enough memory, disk or threads
+ * - `network`: a server that cannot be reached, or does not answer as it should
  * - `cancelled`: the user stopped the work
  * - `internal`: a defect in Cria
  */
@@ -15,6 +16,7 @@ export type ErrorKind =
   | 'bad-file'
   | 'unsupported'
   | 'resources'
+  | 'network'
   | 'cancelled'
   | 'internal';
 
@@ -25,6 +27,7 @@ export const EXIT_CODES: Readonly<Record<ErrorKind, number>> = {
   'bad-file': 4,
   unsupported: 5,
   resources: 6,
+  network: 7,
   cancelled: 130,
 };
 

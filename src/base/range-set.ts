@@ -6,7 +6,12 @@ export interface Range {
 
 /** Which bytes of something have been seen, as disjoint ranges in ascending order; neighbours are joined. */
 export class RangeSet {
-  readonly #ranges: { start: number; end: number }[] = [];
+  readonly #ranges: { start: number; end: number }[];
+
+  /** `ranges` are disjoint, in ascending order, and do not touch. */
+  constructor(ranges: readonly Range[] = []) {
+    this.#ranges = ranges.map((range) => ({ ...range }));
+  }
 
   /** Adds `[start, end)`; false, and nothing added, when it overlaps what is there. */
   add(start: number, end: number): boolean {
