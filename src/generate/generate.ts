@@ -1,10 +1,12 @@
 import { CriaError } from '../base/errors.js';
-import type { Outputs, TokenModel } from '../model/token-model.js';
+import type { TokenModel } from '../model/token-model.js';
 import type { Tokenizer } from '../model/tokenizer/index.js';
+import type { Constraint } from './constraint.js';
 import { Sampler } from './sampler.js';
 import type { SamplingOptions } from './sampling-options.js';
+import { allowedPart, checkDraft, rowsToCheck } from './speculation/check-draft.js';
 import { DraftPace } from './speculation/draft-pace.js';
-import { type Draft, type Drafter, NO_DRAFT } from './speculation/drafter.js';
+import { type Drafter, NO_DRAFT } from './speculation/drafter.js';
 import { StopMatcher } from './stop-matcher.js';
 
 export interface GenerateOptions extends SamplingOptions {
@@ -30,6 +32,8 @@ export interface GenerateOptions extends SamplingOptions {
    * those for one token.
    */
   drafter?: Drafter;
+  /** Keeps the text to a form; stop tokens come where it may end, and the text ends where nothing more may come. */
+  constraint?: Constraint;
   signal?: AbortSignal;
 }
 
@@ -41,7 +45,7 @@ export interface GeneratedToken {
 
 export interface GenerationSummary {
   /**
-   * - `stop`: a stop token or a stop string
+   * - `stop`: a stop token, a stop string, or a constraint after which nothing may come
    * - `length`: `maxTokens` were generated
    * - `context`: the context is full
    * - `cancelled`: the signal
@@ -98,6 +102,7 @@ export async function* generate(
     stopTokens,
   });
 
+  const constraint = options.constraint?.start(stopTokens);
   const pace = new DraftPace(drafter?.maxTokens ?? 0);
   const history = [...promptIds];
   let evaluated = reusedTokens;
@@ -122,16 +127,17 @@ export async function* generate(
   while (room() > 0) {
     const start = performance.now();
     const first = evaluated < promptIds.length;
+    const limit = first ? 0 : Math.min(pace.next(), room() - 1);
     const step = await unlessCancelled(signal, async () => {
-      const limit = first ? 0 : Math.min(pace.next(), room() - 1);
-      const draft = (limit > 0 && (await draftRun?.propose(history, limit, signal))) || NO_DRAFT;
+      const proposed = limit > 0 && (await draftRun?.propose({ history, limit, constraint, signal }));
+      const draft = proposed ? allowedPart(proposed, constraint) : NO_DRAFT;
       if (first) await draftRun?.prepare?.(history, signal);
       const tokens = [...history.slice(evaluated), ...draft.tokens];
-      return { draft, logits: await model.evaluate(tokens, evaluated, lastRows(tokens, draft), signal) };
+      return { draft, logits: await model.evaluate(tokens, evaluated, rowsToCheck(tokens, draft), signal) };
     });
     if (step === undefined) return summary('cancelled');
     const { draft, logits } = step;
-    const chosen = choose(sampler, logits, model.vocabSize, history, draft, stopTokens);
+    const chosen = checkDraft({ sampler, constraint, stopTokens }, logits, model.vocabSize, history, draft);
     seconds[first ? 'prompt' : 'generation'] += (performance.now() - start) / 1000;
     evaluated = history.length + chosen.accepted;
     drafted += draft.tokens.length;
@@ -142,56 +148,16 @@ export async function* generate(
       history.push(id);
       if (index < chosen.accepted) accepted++;
       const isStop = stopTokens.has(id);
-      const isLast = isStop || room() === 0;
+      const isEnd = isStop || (chosen.ends && index === chosen.tokens.length - 1);
+      const isLast = isEnd || room() === 0;
       const { text, stopped } = matcher.push(
         (isStop ? '' : decoder.push(id)) + (isLast ? decoder.flush() : ''),
       );
       yield { id, text: isLast && !stopped ? text + matcher.flush() : text };
-      if (isStop || stopped) return summary('stop');
+      if (isEnd || stopped) return summary('stop');
     }
   }
   return summary(history.length - promptIds.length >= maxTokens ? 'length' : 'context');
-}
-
-interface ChosenTokens {
-  /** Drafted tokens that were kept, and one more; fewer where a stop token ends them. */
-  readonly tokens: readonly number[];
-  /** How many of them were drafted. */
-  readonly accepted: number;
-}
-
-/** Chooses a token per row of logits for as long as it is the one that was drafted. */
-function choose(
-  sampler: Sampler,
-  logits: Float32Array,
-  vocabSize: number,
-  history: readonly number[],
-  draft: Draft,
-  stopTokens: ReadonlySet<number>,
-): ChosenTokens {
-  const text = [...history];
-  for (let i = 0; ; i++) {
-    const row = logits.subarray(i * vocabSize, (i + 1) * vocabSize);
-    const guess = draft.tokens[i];
-    const proposal = draft.distributions?.[i];
-    // A certain guess is right as often as it is drawn: that is the rule for a proposal of one token, and draws what
-    // there would be without a guess.
-    const id =
-      guess === undefined || proposal === undefined
-        ? sampler.sample(row, text)
-        : sampler.sampleDrafted(row, text, guess, proposal);
-    text.push(id);
-    const tokens = text.slice(history.length);
-    if (id !== guess) return { tokens, accepted: i };
-    if (stopTokens.has(id)) return { tokens, accepted: i + 1 };
-  }
-}
-
-/** Which logits are wanted: those after each drafted token, and those before the first. */
-function lastRows(tokens: readonly number[], draft: Draft): Outputs {
-  const drafted = draft.tokens.length;
-  if (drafted === 0) return 'last';
-  return Array.from({ length: drafted + 1 }, (_, i) => tokens.length - 1 - drafted + i);
 }
 
 function checkPrompt(model: TokenModel, promptIds: readonly number[]): void {

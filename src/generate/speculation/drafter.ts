@@ -1,3 +1,4 @@
+import type { ConstraintRun } from '../constraint.js';
 import type { Distribution } from '../sampler.js';
 import type { SamplingOptions } from '../sampling-options.js';
 
@@ -23,15 +24,22 @@ export interface DraftRules {
   readonly stopTokens: ReadonlySet<number>;
 }
 
+export interface DraftRequest {
+  /** The text to be continued: that of the request before, and at least one more token. */
+  readonly history: readonly number[];
+  /** Most tokens of the draft. */
+  readonly limit: number;
+  /** Tokens that are drawn have to be drawn under it (on a fork); those that are not may break it. */
+  readonly constraint: ConstraintRun | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 /** The drafts of one generation. */
 export interface DraftRun {
   /** What can be done as soon as the prompt is known. */
   prepare?(history: readonly number[], signal: AbortSignal | undefined): Promise<void>;
-  /**
-   * At most `limit` tokens to follow `history`, which is what the call before had and at least one more token. Throws
-   * CriaError kind `cancelled` when the signal stopped it.
-   */
-  propose(history: readonly number[], limit: number, signal: AbortSignal | undefined): Promise<Draft>;
+  /** Throws CriaError kind `cancelled` when the signal stopped it. */
+  propose(request: DraftRequest): Promise<Draft>;
 }
 
 /** Guesses how texts go on, faster than the model that writes them. */

@@ -28,7 +28,7 @@ export class LookupDrafter implements Drafter {
   start(): DraftRun {
     const index = new NgramIndex(this.#ngramSize);
     return {
-      propose: async (history, limit) => {
+      propose: async ({ history, limit }) => {
         const draft = continuation(history, index.find(history), limit);
         return draft.tokens.length < this.#minTokens ? NO_DRAFT : draft;
       },

@@ -1,7 +1,7 @@
 import type { TokenModel } from '../../model/token-model.js';
 import { type Distribution, Sampler } from '../sampler.js';
 import { badDraftOption, checkDraftOption } from './draft-options.js';
-import type { Draft, Drafter, DraftRules, DraftRun } from './drafter.js';
+import type { Draft, Drafter, DraftRequest, DraftRules, DraftRun } from './drafter.js';
 
 export interface ModelDrafterOptions {
   /** Most tokens of a draft; default 16. */
@@ -47,29 +47,30 @@ export class ModelDrafter implements Drafter {
       prepare: async (history, signal) => {
         if (history.length < this.#model.contextSize) await this.#logitsAfter(history, signal);
       },
-      propose: (history, limit, signal) => this.#propose(rules, sampler, history, limit, signal),
+      propose: (request) => this.#propose(rules, sampler, request),
     };
   }
 
   async #propose(
     { stopTokens, tokenCount }: DraftRules,
     sampler: Sampler,
-    history: readonly number[],
-    limit: number,
-    signal: AbortSignal | undefined,
+    { history, limit, constraint, signal }: DraftRequest,
   ): Promise<Draft> {
+    const run = constraint?.fork();
     const text = [...history];
     const end = Math.min(history.length + limit, this.#model.contextSize);
     const distributions: Distribution[] = [];
     while (text.length < end) {
       const logits = await this.#logitsAfter(text, signal);
+      run?.mask(logits);
       // Decided before the token is drawn: leaving out unlikely tokens would change the text's distribution.
       const unsure = largestProbability(logits.subarray(0, tokenCount)) < this.#minProbability;
       if (unsure && text.length - history.length >= this.#minTokens) break;
       const { id, distribution } = sampler.draw(logits, text);
       text.push(id);
+      run?.accept(id);
       distributions.push(distribution);
-      if (stopTokens.has(id)) break;
+      if (stopTokens.has(id) || run?.mustEnd) break;
     }
     return { tokens: text.slice(history.length), distributions };
   }

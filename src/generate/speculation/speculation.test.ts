@@ -32,7 +32,7 @@ async function run(model: TokenModel, options: GenerateOptions, prompt: readonly
 const stubbornDrafter: Drafter = {
   maxTokens: 3,
   start: () => ({
-    propose: async (history, limit) => ({ tokens: [history.length % 4, 1, 2].slice(0, limit) }),
+    propose: async ({ history, limit }) => ({ tokens: [history.length % 4, 1, 2].slice(0, limit) }),
   }),
 };
 
@@ -173,7 +173,7 @@ describe('generation with a drafter', () => {
     const wrong: Drafter = {
       maxTokens: 3,
       start: () => ({
-        propose: async (history) => ({ tokens: [(history.at(-1)! + 1) % 4, 4, 4] }),
+        propose: async ({ history }) => ({ tokens: [(history.at(-1)! + 1) % 4, 4, 4] }),
       }),
     };
     const { ids, summary } = await run(model, { drafter: wrong, maxTokens: 9 });
@@ -299,10 +299,16 @@ describe('DraftPace', () => {
 });
 
 describe('LookupDrafter', () => {
+  const request = (history: readonly number[], limit: number) => ({
+    history,
+    limit,
+    constraint: undefined,
+    signal: undefined,
+  });
   const propose = (history: readonly number[], limit: number, options = {}) =>
     new LookupDrafter({ ngramSize: 2, ...options })
       .start()
-      .propose(history, limit, undefined)
+      .propose(request(history, limit))
       .then(({ tokens }) => tokens);
 
   it('proposes what followed last time', async () => {
@@ -323,11 +329,11 @@ describe('LookupDrafter', () => {
   it('follows the text as it grows', async () => {
     const drafts = new LookupDrafter({ ngramSize: 2 }).start();
     const text = [1, 2, 3];
-    expect((await drafts.propose(text, 1, undefined)).tokens).toEqual([]);
+    expect((await drafts.propose(request(text, 1))).tokens).toEqual([]);
     text.push(1, 2);
-    expect((await drafts.propose(text, 1, undefined)).tokens).toEqual([3]);
+    expect((await drafts.propose(request(text, 1))).tokens).toEqual([3]);
     text.push(5, 1, 2);
-    expect((await drafts.propose(text, 1, undefined)).tokens).toEqual([5]);
+    expect((await drafts.propose(request(text, 1))).tokens).toEqual([5]);
   });
 });
 

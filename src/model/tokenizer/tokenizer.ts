@@ -93,6 +93,12 @@ export class Tokenizer {
     return this.vocabulary.kinds[id] === CONTROL;
   }
 
+  /** Whether the token stands for text: not a control token, nor one that fills an id. */
+  isText(id: number): boolean {
+    const kind = this.vocabulary.kinds[id];
+    return kind === NORMAL || kind === USER_DEFINED;
+  }
+
   /** Token ids of a text. A lone surrogate is encoded as U+FFFD. */
   encode(text: string, options: EncodeOptions = {}): number[] {
     const ids: number[] = [];

@@ -1,0 +1,4 @@
+export type { Grammar } from './expression.js';
+export { parseGbnf } from './parse-gbnf.js';
+export { TokenGrammar } from './token-grammar.js';
+export type { Triggers } from './waiting-state.js';
