@@ -67,5 +67,6 @@ export {
   loadModel,
   Model,
 } from './generate/load-model.js';
+export type { ExpertCacheStatistics } from './model/expert-store.js';
 export type { Outputs, TokenModel } from './model/token-model.js';
 export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';

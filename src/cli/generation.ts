@@ -2,6 +2,8 @@ import { CriaError } from '../base/errors.js';
 import type { GenerationSummary } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
 import type { Drafter } from '../generate/speculation/drafter.js';
+import type { ExpertCacheStatistics } from '../model/expert-store.js';
+import { describeExperts } from './expert-cache.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
 import type { Terminal } from './verb.js';
@@ -21,6 +23,7 @@ export class GenerationSession {
   readonly #drafter: Drafter | undefined;
   readonly #loadSeconds: number;
   #answers = 0;
+  #experts: ExpertCacheStatistics | undefined;
   /** Tokens whose keys and values the model's cache holds, from position 0. */
   #cached: readonly number[] = [];
 
@@ -82,6 +85,7 @@ export class GenerationSession {
     this.#cached = [...prompt, ...ids].slice(0, summary.evaluatedTokens);
     if (!text.endsWith('\n')) stdout.write('\n');
     stderr.write(`${this.#describe(summary)}\n`);
+    this.#experts = this.model.expertCache;
     this.#answers++;
     if (summary.reason === 'cancelled' && whenStopped === 'throw') {
       throw new CriaError('cancelled', 'cancelled', 'stopped');
@@ -94,12 +98,14 @@ export class GenerationSession {
     const { draftedTokens, acceptedTokens } = summary;
     const evaluated = promptTokens - reusedTokens;
     const kept = reusedTokens > 0 ? ` (${reusedTokens} cached)` : '';
+    const experts = this.model.expertCache;
     const ends = { stop: 'end', length: '-n reached', context: 'context full', cancelled: 'stopped' };
     return [
       ...(this.#answers === 0 ? [`loaded in ${this.#loadSeconds.toFixed(2)} s`] : []),
       `prompt ${promptTokens} tokens${kept}, ${rate(evaluated, promptSeconds)}`,
       `generated ${generatedTokens} tokens, ${rate(generatedTokens - 1, generationSeconds)}`,
       ...(draftedTokens > 0 ? [`accepted ${acceptedTokens} of ${draftedTokens} guessed`] : []),
+      ...(experts ? [describeExperts(experts, this.#experts)] : []),
       `seed ${summary.seed}`,
       ends[reason],
     ].join(' | ');

@@ -1,4 +1,5 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
+import { CACHE_EXPERTS } from './expert-cache.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
 import { PICTURE_OPTIONS } from './pictures.js';
 import { SPECULATION_OPTIONS } from './speculation.js';
@@ -157,6 +158,7 @@ export const RUN_OPTIONS = {
     max: 65536,
     help: 'prompt tokens computed at once',
   }),
+  cacheExperts: { ...CACHE_EXPERTS, group: ENGINE },
   cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'f32'], {
     group: ENGINE,
     initial: undefined,

@@ -6,14 +6,16 @@ import { cacheCapacity, type ModelPlan } from './layout.js';
  * Pure.
  */
 export function checkMemory(plan: ModelPlan, contextSize: number, freeBytes: number): void {
-  const { weights, cache } = plan.bytes;
+  const { weights, expertCache, cache } = plan.bytes;
   const needed = plan.arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
   if (needed <= freeBytes) return;
   const fits = longestContext(plan, contextSize, freeBytes - (needed - cache));
   throw new CriaError(
     'resources',
     'not-enough-memory',
-    `the model needs ${gib(needed)} (weights ${gib(weights)}, cache for ${contextSize} positions ${gib(cache)}) ` +
+    `the model needs ${gib(needed)} (weights ${gib(weights)}, ` +
+      (expertCache > 0 ? `cached experts ${gib(expertCache)}, ` : '') +
+      `cache for ${contextSize} positions ${gib(cache)}) ` +
       `but ${gib(freeBytes)} of memory are free: ` +
       (fits > 0 ? `a context of ${fits} would fit` : 'a smaller model or quantization is needed'),
   );

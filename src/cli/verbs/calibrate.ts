@@ -6,6 +6,7 @@ import { filesIdentity, inputFiles } from '../../dynamic/input-files.js';
 import { textTable } from '../../formats/text-table.js';
 import { loadFromSource } from '../../generate/load-model.js';
 import { encodeCalibrationTexts, readTextFiles } from '../calibration-texts.js';
+import { CACHE_EXPERTS } from '../expert-cache.js';
 import { choice, text, texts, toggle } from '../options.js';
 import { MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { defineVerb } from '../verb.js';
@@ -38,10 +39,11 @@ export const calibrateVerb = defineVerb({
       help: 'read special tokens spelled out in a text as such',
     }),
     threads: THREADS,
+    cacheExperts: CACHE_EXPERTS,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {
-    const { files, output, contextSize, threads } = values;
+    const { files, output, contextSize, threads, cacheExperts } = values;
     if (files.length === 0) {
       throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
     }
@@ -54,7 +56,13 @@ export const calibrateVerb = defineVerb({
     const source = await openModel(path);
     try {
       const modelIdentity = await filesIdentity(await inputFiles(source));
-      const model = await loadFromSource(source, { threads, contextSize, collect: true, signal });
+      const model = await loadFromSource(source, {
+        threads,
+        contextSize,
+        cacheExperts,
+        collect: true,
+        signal,
+      });
       try {
         const content = encodeCalibrationTexts(textFiles, model, values.parseSpecial);
         const result = await withProgress(terminal, { label: 'calibrating', unit: 'items' }, (onProgress) =>

@@ -62,6 +62,7 @@ export const run = defineVerb({
           ...engine,
           mmproj: values.mmproj,
           contextSize: contextSize > 0 ? contextSize : undefined,
+          cacheExperts: values.cacheExperts,
           onProgress,
         }),
     );
