@@ -24,12 +24,21 @@ interface PackedForm {
 }
 
 const LEAN: Partial<Record<GgmlType, PackedForm>> = {
+  Q4_0: { bytes: 144, columns: 32, activations: 'bytes' },
+  Q4_1: { bytes: 160, columns: 32, activations: 'bytes' },
+  Q5_0: { bytes: 176, columns: 32, activations: 'bytes' },
+  Q5_1: { bytes: 192, columns: 32, activations: 'bytes' },
+  Q2_K: { bytes: 672, columns: 256, activations: 'bytes' },
+  Q3_K: { bytes: 912, columns: 256, activations: 'bytes' },
+  Q6_K: { bytes: 1680, columns: 256, activations: 'bytes' },
   Q8_0: { bytes: 272, columns: 32, activations: 'words' },
   Q4_K: { bytes: 1184, columns: 256, activations: 'bytes' },
   Q5_K: { bytes: 1440, columns: 256, activations: 'bytes' },
   IQ2_XXS: { bytes: 560, columns: 256, activations: 'bytes' },
   IQ2_XS: { bytes: 656, columns: 256, activations: 'bytes' },
   IQ2_S: { bytes: 656, columns: 256, activations: 'bytes' },
+  IQ1_S: { bytes: 432, columns: 256, activations: 'bytes' },
+  IQ1_M: { bytes: 464, columns: 256, activations: 'bytes' },
 };
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {};

@@ -1,0 +1,192 @@
+import { madd, nmadd } from '../math';
+import { dot } from '../product-bytes';
+import { loadHalves4 } from './halves';
+import { packHalves } from './integers';
+import { bits, layOutRows, nibbleSlice, packBits, packNibbles } from './planes';
+
+// Q4_0, Q4_1, Q5_0 and Q5_1. Per 32 columns: f16[8] scales, in the types with minima f16[8] of those (added, as in the
+// file), then for each four rows four vectors of nibbles, in the five-bit types another of bits.
+
+const Q4_ROWS: usize = 64;
+const Q5_ROWS: usize = 80;
+
+@inline
+function pack(
+  type: i32, hasMins: bool, rowsBytes: usize, source: usize, rowBytes: usize, columns: i32, target: usize,
+  scratch: usize,
+): void {
+  const k = <usize>columns;
+  layOutRows(type, source, rowBytes, columns, 32, 32, offsetOf(hasMins, rowsBytes), scratch);
+  for (let slices = scratch + 12 * k, end = slices + 4 * k; slices < end; slices += 128) {
+    packHalves(source, rowBytes, 0, target);
+    target += 16;
+    if (hasMins) {
+      packHalves(source, rowBytes, 2, target);
+      target += 16;
+    }
+    for (let quad: usize = 0; quad < 2; quad++) {
+      packNibbles(slices + quad * 4 * k, target);
+      if (rowsBytes == Q5_ROWS) packBits(slices + quad * 4 * k, 4, target + 64);
+      target += rowsBytes;
+    }
+    source += 2 + (hasMins ? 2 : 0) + rowsBytes / 4;
+  }
+}
+
+/** What makes the codes unsigned. */
+@inline
+function offsetOf(hasMins: bool, rowsBytes: usize): i32 {
+  if (hasMins) return 0;
+  return rowsBytes == Q5_ROWS ? 16 : 8;
+}
+
+/** Slice `i` (constant) of four rows of a group. */
+@inline
+function slice(codes: usize, i: i32, rowsBytes: usize, low: v128, sixteen: v128): v128 {
+  const nibbles = nibbleSlice(codes, i, low);
+  if (rowsBytes == Q4_ROWS) return nibbles;
+  return v128.or(nibbles, bits(v128.load(codes, 64), i - 4, sixteen));
+}
+
+@inline
+function sumFour(codes: usize, first: i32, x: usize, rowsBytes: usize, low: v128, sixteen: v128): v128 {
+  const d0 = dot(slice(codes, first, rowsBytes, low, sixteen), x);
+  const d1 = dot(slice(codes, first + 1, rowsBytes, low, sixteen), x + 4);
+  const d2 = dot(slice(codes, first + 2, rowsBytes, low, sixteen), x + 8);
+  const d3 = dot(slice(codes, first + 3, rowsBytes, low, sixteen), x + 12);
+  return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
+}
+
+/** A group of four rows times a token and its scale. */
+@inline
+function group4(codes: usize, x: usize, rowsBytes: usize, low: v128, sixteen: v128): v128 {
+  const ones = i16x8.splat(1);
+  const a = sumFour(codes, 0, x, rowsBytes, low, sixteen);
+  const b = sumFour(codes, 4, x + 16, rowsBytes, low, sixteen);
+  const sum = rowsBytes == Q4_ROWS
+    ? i32x4.dot_i16x8_s(i16x8.add(a, b), ones)
+    : i32x4.add(i32x4.dot_i16x8_s(a, ones), i32x4.dot_i16x8_s(b, ones));
+  return f32x4.mul(f32x4.convert_i32x4_s(sum), v128.load_splat<f32>(x, 32));
+}
+
+@inline
+function times(
+  panel: usize, columns: i32, hasMins: bool, rowsBytes: usize, x: usize, xStride: usize, sums: usize,
+): void {
+  const low = i8x16.splat(15);
+  const sixteen = i8x16.splat(16);
+  const offset = f32x4.splat(<f32>offsetOf(hasMins, rowsBytes));
+  let total0 = f32x4.splat(0);
+  let total1 = total0;
+  for (; columns > 0; columns -= 32) {
+    const codes = panel + (hasMins ? 32 : 16);
+    const xSum = v128.load_splat<f32>(x, 36);
+    let sum0 = group4(codes, x, rowsBytes, low, sixteen);
+    let sum1 = group4(codes + rowsBytes, x, rowsBytes, low, sixteen);
+    if (hasMins) {
+      total0 = madd(loadHalves4(panel + 16), xSum, total0);
+      total1 = madd(loadHalves4(panel + 24), xSum, total1);
+    } else {
+      sum0 = nmadd(offset, xSum, sum0);
+      sum1 = nmadd(offset, xSum, sum1);
+    }
+    total0 = madd(sum0, loadHalves4(panel), total0);
+    total1 = madd(sum1, loadHalves4(panel + 8), total1);
+    panel = codes + 2 * rowsBytes;
+    x += xStride;
+  }
+  v128.store(sums, total0);
+  v128.store(sums, total1, 16);
+}
+
+@inline
+function storeSlices(codes: usize, target: usize, rowsBytes: usize, low: v128, sixteen: v128): void {
+  v128.store(target, slice(codes, 0, rowsBytes, low, sixteen));
+  v128.store(target, slice(codes, 1, rowsBytes, low, sixteen), 16);
+  v128.store(target, slice(codes, 2, rowsBytes, low, sixteen), 32);
+  v128.store(target, slice(codes, 3, rowsBytes, low, sixteen), 48);
+  v128.store(target, slice(codes, 4, rowsBytes, low, sixteen), 64);
+  v128.store(target, slice(codes, 5, rowsBytes, low, sixteen), 80);
+  v128.store(target, slice(codes, 6, rowsBytes, low, sixteen), 96);
+  v128.store(target, slice(codes, 7, rowsBytes, low, sixteen), 112);
+}
+
+/** To the panels of the products with many tokens. */
+@inline
+function unpackRows(
+  panel: usize, columns: i32, hasMins: bool, rowsBytes: usize, codes: usize, scales: usize, mins: usize,
+): void {
+  const k = <usize>columns;
+  const next = k >> 5 << 4;
+  const low = i8x16.splat(15);
+  const sixteen = i8x16.splat(16);
+  const offset = f32x4.splat(<f32>offsetOf(hasMins, rowsBytes));
+  for (; columns > 0; columns -= 32) {
+    const d0 = loadHalves4(panel);
+    const d1 = loadHalves4(panel + 8);
+    v128.store(scales, d0);
+    v128.store(scales + next, d1);
+    if (hasMins) {
+      v128.store(mins, f32x4.neg(loadHalves4(panel + 16)));
+      v128.store(mins + next, f32x4.neg(loadHalves4(panel + 24)));
+    } else {
+      v128.store(mins, f32x4.mul(d0, offset));
+      v128.store(mins + next, f32x4.mul(d1, offset));
+    }
+    panel += hasMins ? 32 : 16;
+    storeSlices(panel, codes, rowsBytes, low, sixteen);
+    storeSlices(panel + rowsBytes, codes + 4 * k, rowsBytes, low, sixteen);
+    panel += 2 * rowsBytes;
+    scales += 16;
+    mins += 16;
+    codes += 128;
+  }
+}
+
+export function packQ4_0(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
+  pack(2, false, Q4_ROWS, source, rowBytes, columns, target, scratch);
+}
+
+export function timesQ4_0(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  times(panel, columns, false, Q4_ROWS, x, xStride, sums);
+}
+
+export function unpackQ4_0(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
+  unpackRows(panel, columns, false, Q4_ROWS, codes, scales, mins);
+}
+
+export function packQ4_1(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
+  pack(3, true, Q4_ROWS, source, rowBytes, columns, target, scratch);
+}
+
+export function timesQ4_1(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  times(panel, columns, true, Q4_ROWS, x, xStride, sums);
+}
+
+export function unpackQ4_1(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
+  unpackRows(panel, columns, true, Q4_ROWS, codes, scales, mins);
+}
+
+export function packQ5_0(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
+  pack(6, false, Q5_ROWS, source, rowBytes, columns, target, scratch);
+}
+
+export function timesQ5_0(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  times(panel, columns, false, Q5_ROWS, x, xStride, sums);
+}
+
+export function unpackQ5_0(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
+  unpackRows(panel, columns, false, Q5_ROWS, codes, scales, mins);
+}
+
+export function packQ5_1(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
+  pack(7, true, Q5_ROWS, source, rowBytes, columns, target, scratch);
+}
+
+export function timesQ5_1(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  times(panel, columns, true, Q5_ROWS, x, xStride, sums);
+}
+
+export function unpackQ5_1(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
+  unpackRows(panel, columns, true, Q5_ROWS, codes, scales, mins);
+}
