@@ -1,5 +1,5 @@
 import { SPREAD_LANES, tables } from '../unpack/tables';
-import { highNibbles, lowNibbles, negateWhere, odd16 } from '../unpack/vectors';
+import { highNibbles, loadPair, lowNibbles, negateWhere, odd16 } from '../unpack/vectors';
 
 // Shared by the packed forms of the types whose weights are entries of grids. Per 256 columns a panel holds two quads
 // of four rows; a quad holds eight groups of 32 columns and then the scales and f16[4] super-scales.
@@ -23,6 +23,12 @@ export const QUAD_SIGNED: usize = 96;
 @inline
 export function spread(which: usize): v128 {
   return v128.load(tables + SPREAD_LANES + which);
+}
+
+/** Entries of eight bytes of two rows by their numbers. */
+@inline
+export function two(grid: usize, first: u32, second: u32): v128 {
+  return loadPair(grid + (<usize>first << 3), grid + (<usize>second << 3));
 }
 
 /** `x`, negated where `signs` has its highest bit. */

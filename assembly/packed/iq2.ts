@@ -1,10 +1,10 @@
 import { madd } from '../math';
 import { pairSums } from '../product-bytes';
 import { IQ2S_ENTRIES, IQ2XS_ENTRIES, IQ2XXS_ENTRIES, tables } from '../unpack/tables';
-import { highNibbles, loadPair, lookUp, lowNibbles, odd16 } from '../unpack/vectors';
+import { highNibbles, lookUp, lowNibbles, odd16 } from '../unpack/vectors';
 import {
   foldPairs, LEFT_PAIR, RIGHT_PAIR, SECOND_LEFT_PAIR, SECOND_RIGHT_PAIR, signed, spread, storeOctet, storeOdd32,
-  storeScales4, transposeBits,
+  storeScales4, transposeBits, two,
 } from './grids';
 import { loadHalves4 } from './halves';
 
@@ -70,12 +70,6 @@ export function packIQ2_XXS(source: usize, rowBytes: usize, columns: i32, target
     }
     source += 66;
   }
-}
-
-/** Two rows' entries by number. */
-@inline
-function two(grid: usize, first: u32, second: u32): v128 {
-  return loadPair(grid + (<usize>first << 3), grid + (<usize>second << 3));
 }
 
 export function timesIQ2_XXS(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
