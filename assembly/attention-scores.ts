@@ -1,3 +1,4 @@
+import { loadFour } from './cache';
 import { madd, sumLanes } from './math';
 
 // Scores of queries against keys. Every score is the sum of four running sums (columns i, i + 4, …), so both functions
@@ -16,17 +17,21 @@ function sumLanesOf4(a: v128, b: v128, c: v128, d: v128): v128 {
   return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
 }
 
-/** Scores of five rows (queries `[dim / 4][5][4]`) against `count` keys, rounded up to two, to f32[5][KEYS]. */
-export function scoreFive(queries: usize, keys: usize, keyBytes: usize, count: i32, scores: usize): void {
+/**
+ * Scores of five rows (queries `[dim / 4][5][4]`) against `count` keys, rounded up to two, to f32[5][KEYS].
+ * Keys are floats (T f32) or halves (T i16).
+ */
+export function scoreFive<T>(queries: usize, keys: usize, keyBytes: usize, count: i32, scores: usize): void {
+  const four = <usize>4 * sizeof<T>();
   for (let j: i32 = 0; j < count; j += 2) {
     let a0 = f32x4.splat(0);
     let a1 = a0, a2 = a0, a3 = a0, a4 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0;
     let q = queries;
     const end = keys + keyBytes;
     let second = end;
-    for (; keys + 32 <= end; keys += 32) {
-      let a = v128.load(keys);
-      let b = v128.load(second);
+    for (; keys + 2 * four <= end; keys += 2 * four) {
+      let a = loadFour<T>(keys, 0);
+      let b = loadFour<T>(second, 0);
       let x = v128.load(q);
       a0 = madd(x, a, a0);
       b0 = madd(x, b, b0);
@@ -42,8 +47,8 @@ export function scoreFive(queries: usize, keys: usize, keyBytes: usize, count: i
       x = v128.load(q, 64);
       a4 = madd(x, a, a4);
       b4 = madd(x, b, b4);
-      a = v128.load(keys, 16);
-      b = v128.load(second, 16);
+      a = loadFour<T>(keys, 4);
+      b = loadFour<T>(second, 4);
       x = v128.load(q, 80);
       a0 = madd(x, a, a0);
       b0 = madd(x, b, b0);
@@ -59,12 +64,12 @@ export function scoreFive(queries: usize, keys: usize, keyBytes: usize, count: i
       x = v128.load(q, 144);
       a4 = madd(x, a, a4);
       b4 = madd(x, b, b4);
-      second += 32;
+      second += 2 * four;
       q += 160;
     }
-    for (; keys < end; keys += 16) {
-      const a = v128.load(keys);
-      const b = v128.load(second);
+    for (; keys < end; keys += four) {
+      const a = loadFour<T>(keys, 0);
+      const b = loadFour<T>(second, 0);
       a0 = madd(v128.load(q), a, a0);
       b0 = madd(v128.load(q), b, b0);
       a1 = madd(v128.load(q, 16), a, a1);
@@ -75,7 +80,7 @@ export function scoreFive(queries: usize, keys: usize, keyBytes: usize, count: i
       b3 = madd(v128.load(q, 48), b, b3);
       a4 = madd(v128.load(q, 64), a, a4);
       b4 = madd(v128.load(q, 64), b, b4);
-      second += 16;
+      second += four;
       q += 80;
     }
     const first = sumLanesOf4(a0, b0, a1, b1);

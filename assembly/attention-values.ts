@@ -1,10 +1,12 @@
 import { FIVE, KEYS } from './attention-scores';
+import { loadFour } from './cache';
 import { madd } from './math';
 
-// sums[r] = sums[r] × factors[r] + Σ_j weights[r][j] v[j], keys in order. Weights are f32[rows][KEYS].
+// sums[r] = sums[r] × factors[r] + Σ_j weights[r][j] v[j], keys in order. Weights are f32[rows][KEYS]. Values are
+// floats (T f32) or halves (T i16).
 
 /** Eight columns of five rows. */
-function addFive8(
+function addFive8<T>(
   weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, rowBytes: usize, factors: usize,
 ): void {
   const s1 = sums + rowBytes;
@@ -27,8 +29,8 @@ function addFive8(
   let a4 = f32x4.mul(f, v128.load(s4));
   let b4 = f32x4.mul(f, v128.load(s4, 16));
   for (const end = weights + (<usize>count << 2); weights < end; weights += 4) {
-    const a = v128.load(v);
-    const b = v128.load(v, 16);
+    const a = loadFour<T>(v, 0);
+    const b = loadFour<T>(v, 4);
     let w = v128.load_splat<f32>(weights);
     a0 = madd(w, a, a0);
     b0 = madd(w, b, b0);
@@ -92,32 +94,42 @@ function addOne32(weights: usize, v: usize, valueBytes: usize, count: i32, sums:
 }
 
 /** Four columns of one row. */
-function addOne4(weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, factor: usize): void {
+function addOne4<T>(weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, factor: usize): void {
   let a = f32x4.mul(v128.load_splat<f32>(factor), v128.load(sums));
   for (const end = weights + (<usize>count << 2); weights < end; weights += 4) {
-    a = madd(v128.load_splat<f32>(weights), v128.load(v), a);
+    a = madd(v128.load_splat<f32>(weights), loadFour<T>(v, 0), a);
     v += valueBytes;
   }
   v128.store(sums, a);
 }
 
-/** Adds `count` values, `valueBytes` long and apart, to the sums of `rows` rows (FIVE or 1), `rowBytes` apart. */
-export function addValues(
-  rows: i32, weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, rowBytes: usize, factors: usize,
+/** Adds `count` values, `valueBytes` long and apart, to the sums of five rows, `rowBytes` apart. */
+export function addFive<T>(
+  weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, rowBytes: usize, factors: usize,
 ): void {
-  let column: usize = 0;
-  if (rows == FIVE) {
-    for (; column + 32 <= valueBytes; column += 32) {
-      addFive8(weights, v + column, valueBytes, count, sums + column, rowBytes, factors);
-    }
-  } else {
-    for (; column + 128 <= valueBytes; column += 128) {
-      addOne32(weights, v + column, valueBytes, count, sums + column, factors);
-    }
+  const eight = <usize>8 * sizeof<T>();
+  const end = v + valueBytes;
+  for (; v + eight <= end; v += eight) {
+    addFive8<T>(weights, v, valueBytes, count, sums, rowBytes, factors);
+    sums += 32;
   }
-  for (; column < valueBytes; column += 16) {
-    for (let r: usize = 0; r < <usize>rows; r++) {
-      addOne4(weights + r * 4 * KEYS, v + column, valueBytes, count, sums + r * rowBytes + column, factors + r * 4);
+  for (; v < end; v += eight >> 1) {
+    for (let r: usize = 0; r < <usize>FIVE; r++) {
+      addOne4<T>(weights + r * 4 * KEYS, v, valueBytes, count, sums + r * rowBytes, factors + r * 4);
     }
+    sums += 16;
+  }
+}
+
+/** The same for one row, of floats. */
+export function addOne(weights: usize, v: usize, valueBytes: usize, count: i32, sums: usize, factor: usize): void {
+  const end = v + valueBytes;
+  for (; v + 128 <= end; v += 128) {
+    addOne32(weights, v, valueBytes, count, sums, factor);
+    sums += 128;
+  }
+  for (; v < end; v += 16) {
+    addOne4<f32>(weights, v, valueBytes, count, sums, factor);
+    sums += 16;
   }
 }

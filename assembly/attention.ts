@@ -1,7 +1,7 @@
 import { loadCache } from './cache';
 import { EXP_CONSTANTS_BYTES, expShifted, madd, storeExpConstants, sumLanes } from './math';
 import { FIVE, KEYS, scoreFive, scoreOne } from './attention-scores';
-import { addValues } from './attention-values';
+import { addFive, addOne } from './attention-values';
 
 // Attention over a span of cached keys, in blocks of 32 keys with a running maximum and sum (Milakov & Gimelshein
 // 2018), so that no full row of scores is ever held. One call serves the query heads that share one key/value head,
@@ -17,6 +17,7 @@ import { addValues } from './attention-values';
 //   f32[32][dim] keys, f32[32][dim] values, f32[R][dim] queries, f32[R][32] scores, f32[R → ×4] factors, exp constants
 
 const TYPE_F32: i32 = 0;
+const TYPE_F16: i32 = 1;
 /** Below every score, and a number, so that differences are numbers. */
 const LOWEST: f32 = -1e30;
 
@@ -94,17 +95,20 @@ export function attendSpan(
   memory.fill(partial, 0, <usize>rows * rowBytes);
   for (let row: i32 = 0; row < rows; row++) store<f32>(partial + <usize>row * rowBytes + headBytes, LOWEST);
 
+  // Five rows alone read halves as they are; for more rows, halves are made floats once.
+  const halfKeys = rows == FIVE && keyType == TYPE_F16;
+  const halfValues = rows == FIVE && valueType == TYPE_F16;
   for (let j: i32 = 0; j < keys; j += KEYS) {
     const count = min(KEYS, keys - j);
     let blockKeys = k + <usize>j * keyBytes;
     let blockValues = v + <usize>j * valueBytes;
-    if (keyType != TYPE_F32 || count < KEYS) {
+    if (!halfKeys && (keyType != TYPE_F32 || count < KEYS)) {
       // Keys are scored eight at a time: those that are missing must at least be numbers.
       memory.fill(keyCopies + <usize>count * headBytes, 0, <usize>(KEYS - count) * headBytes);
       loadCache(keyType, blockKeys, keyBytes, keyCopies, count, dim);
       blockKeys = keyCopies;
     }
-    if (valueType != TYPE_F32) {
+    if (!halfValues && valueType != TYPE_F32) {
       loadCache(valueType, blockValues, valueBytes, valueCopies, count, dim);
       blockValues = valueCopies;
     }
@@ -115,14 +119,17 @@ export function attendSpan(
         const query = queries + <usize>row * headBytes;
         const rowScores = scores + <usize>row * 4 * KEYS;
         const sums = partial + <usize>row * rowBytes;
-        if (group == FIVE) scoreFive(query, blockKeys, headBytes, seen, rowScores);
-        else scoreOne(query, blockKeys, headBytes, seen, rowScores);
+        if (group == 1) scoreOne(query, blockKeys, headBytes, seen, rowScores);
+        else if (halfKeys) scoreFive<i16>(query, blockKeys, keyBytes, seen, rowScores);
+        else scoreFive<f32>(query, blockKeys, headBytes, seen, rowScores);
         for (let r: i32 = 0; r < group; r++) {
           const visible = max(0, min(count, past - j + (row + r) / heads + 1));
           const at = <usize>r;
           weigh(rowScores + at * 4 * KEYS, visible, sums + at * rowBytes + headBytes, factors + at * 4, constants);
         }
-        addValues(group, rowScores, blockValues, headBytes, seen, sums, rowBytes, factors);
+        if (group == 1) addOne(rowScores, blockValues, headBytes, seen, sums, factors);
+        else if (halfValues) addFive<i16>(rowScores, blockValues, valueBytes, seen, sums, rowBytes, factors);
+        else addFive<f32>(rowScores, blockValues, headBytes, seen, sums, rowBytes, factors);
       }
       row += group;
     }

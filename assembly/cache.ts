@@ -26,7 +26,7 @@ function toHalves(v: v128): v128 {
  * overflowed is past saving, and telling them apart would cost every load.
  */
 @inline
-function fromHalves(v: v128): v128 {
+export function fromHalves(v: v128): v128 {
   // The exponent's five bits land in the float's lowest five; 2^112 makes up for the difference in bias.
   const shifted = v128.and(i32x4.shl(v, 13), i32x4.splat(0x8fffffff));
   return f32x4.mul(shifted, f32x4.splat(5192296858534827628530496329220096.0));
@@ -115,6 +115,13 @@ function loadQ8_0(source: usize, target: usize, n: i32): void {
     scales += 2;
     target += 128;
   }
+}
+
+/** Four elements of a row of floats (T f32) or halves (T i16). */
+@inline
+export function loadFour<T>(source: usize, offset: usize): v128 {
+  if (isFloat<T>()) return v128.load(source + offset * 4);
+  return fromHalves(v128.load_ext<i16>(source + offset * 2));
 }
 
 /** `rows` cache rows of n elements, `rowBytes` apart, to f32[rows][n]. */

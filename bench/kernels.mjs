@@ -1,6 +1,6 @@
-// Speed of the product and attention kernels on one thread: one JSON line per case, in billions of multiply-adds a
+// Speed of the product kernels on one thread: one JSON line per case, in billions of multiply-adds a
 // second of processor time, the best of several rounds. Run after `npm run build`:
-// node bench/kernels.mjs [relaxed|plain] [attention|TYPE ...]
+// node bench/kernels.mjs [relaxed|plain] [TYPE ...]
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { laneScratchBytes } from '../dist/engine/operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from '../dist/engine/products.js';
@@ -28,7 +28,7 @@ const ROUND_MS = 60;
 const arguments_ = process.argv.slice(2);
 const build = ['relaxed', 'plain'].includes(arguments_[0]) ? arguments_.shift() : await bestSimdBuild();
 await bestSimdBuild();
-const names = arguments_.length > 0 ? arguments_ : ['attention', ...TYPES];
+const names = arguments_.length > 0 ? arguments_ : TYPES;
 
 const PAGES = 2048;
 const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
@@ -39,18 +39,6 @@ const kernels = instantiateKernels(await compileKernels(build), memory, TABLES);
 
 let end = 3 * 65536;
 for (const name of names) {
-  if (name === 'attention') {
-    // Heads per key/value head, head size: nano-scout, Scout.
-    for (const [heads, dim] of [
-      [4, 32],
-      [5, 128],
-    ]) {
-      for (const [type, cache] of ['f32', 'f16'].entries()) {
-        for (const past of [240, 4080]) measureAttention(type, cache, heads, dim, past);
-      }
-    }
-    continue;
-  }
   for (const columns of [256, 5120]) {
     for (const tokens of [1, 6, 32, 512]) measureProduct(parseGgmlType(name), columns, tokens);
   }
@@ -101,32 +89,6 @@ function measureProduct(type, columns, tokens) {
             scratch,
           );
   print({ type, columns, tokens, gmacs: best(multiply, rows * columns * tokens) });
-  end = mark;
-}
-
-/** Sixteen tokens over one key/value head; a multiply-add for each key and one for each value that a query sees. */
-function measureAttention(type, cache, heads, dim, past) {
-  const tokens = 16;
-  const mark = end;
-  const element = type === 0 ? 4 : 2;
-  const width = heads * dim;
-  const scratch = allocate(laneScratchBytes(32, dim, heads));
-  const q = allocate(tokens * width * 4);
-  fillFloats(q, tokens * width);
-  const out = allocate(tokens * width * 4);
-  const x = allocate((past + tokens) * dim * 4);
-  fillFloats(x, (past + tokens) * dim);
-  const [k, v] = [0, 1].map(() => {
-    const rows = allocate((past + tokens) * dim * element);
-    kernels.storeCache(type, x, rows, (past + tokens) * dim);
-    return rows;
-  });
-  const attend = (count) =>
-    kernels.attend(type, q, width * 4, heads, count, dim, k, v, past, out, width * 4, scratch);
-  for (const count of [1, tokens]) {
-    const gmacs = best(() => attend(count), 2 * width * count * (past + count / 2));
-    print({ attention: dim, heads, cache, past, tokens: count, gmacs });
-  }
   end = mark;
 }
 
