@@ -37,6 +37,12 @@ export function signed(x: v128, signs: v128, zero: v128): v128 {
   return negateWhere(x, i8x16.lt_s(signs, zero));
 }
 
+/** The sign code's seven bits and the eighth, which makes the number of negative weights even. */
+@inline
+export function evenSigns(code: u32): u32 {
+  return code | ((popcnt(code) & 1) << 7);
+}
+
 /** Rows and columns of 8 × 8 bits exchanged: bit j of byte i becomes bit i of byte j. */
 export function transposeBits(bits: u64): u64 {
   let swap = (bits ^ (bits >> 7)) & 0x00aa00aa00aa00aa;

@@ -1,12 +1,19 @@
 import { BYTE_BLOCK, WORD_BLOCK } from '../activations';
 import { multiplyTiles } from '../matmul-quantized';
-import { packQ4_K, packQ5_K, timesQ4_K, timesQ5_K, unpackQ4_K, unpackQ5_K } from './super-affine';
+import {
+  packQ4_0, packQ4_1, packQ5_0, packQ5_1, timesQ4_0, timesQ4_1, timesQ5_0, timesQ5_1, unpackQ4_0, unpackQ4_1,
+  unpackQ5_0, unpackQ5_1,
+} from './legacy';
+import { packQ2_K, timesQ2_K, unpackQ2_K } from './q2-k';
 import { packQ8_0, timesQ8_0, unpackQ8_0 } from './q8';
+import { packQ4_K, packQ5_K, timesQ4_K, timesQ5_K, unpackQ4_K, unpackQ5_K } from './super-affine';
+import { packQ3_K, packQ6_K, timesQ3_K, timesQ6_K, unpackQ3_K, unpackQ6_K } from './super-scale';
 import { packIQ1_M, packIQ1_S, timesIQ1_M, timesIQ1_S, unpackIQ1_M, unpackIQ1_S } from './iq1';
 import {
   packIQ2_S, packIQ2_XS, packIQ2_XXS, timesIQ2_S, timesIQ2_XS, timesIQ2_XXS, unpackIQ2_S, unpackIQ2_XS,
   unpackIQ2_XXS,
 } from './iq2';
+import { packIQ3_S, packIQ3_XXS, timesIQ3_S, timesIQ3_XXS, unpackIQ3_S, unpackIQ3_XXS } from './iq3';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
 //
@@ -34,6 +41,13 @@ export function packPanel(
 ): void {
   switch (form) {
     case 8: return packQ8_0(source, rowBytes, columns, target);
+    case 14: return packQ6_K(source, rowBytes, columns, target, scratch);
+    case 11: return packQ3_K(source, rowBytes, columns, target, scratch);
+    case 10: return packQ2_K(source, rowBytes, columns, target, scratch);
+    case 7: return packQ5_1(source, rowBytes, columns, target, scratch);
+    case 6: return packQ5_0(source, rowBytes, columns, target, scratch);
+    case 3: return packQ4_1(source, rowBytes, columns, target, scratch);
+    case 2: return packQ4_0(source, rowBytes, columns, target, scratch);
     case 12: return packQ4_K(source, rowBytes, columns, target, scratch);
     case 13: return packQ5_K(source, rowBytes, columns, target, scratch);
     case 16: return packIQ2_XXS(source, rowBytes, columns, target, scratch);
@@ -41,6 +55,8 @@ export function packPanel(
     case 22: return packIQ2_S(source, rowBytes, columns, target, scratch);
     case 19: return packIQ1_S(source, rowBytes, columns, target);
     case 29: return packIQ1_M(source, rowBytes, columns, target);
+    case 18: return packIQ3_XXS(source, rowBytes, columns, target);
+    case 21: return packIQ3_S(source, rowBytes, columns, target);
     default: unreachable();
   }
 }
@@ -49,6 +65,13 @@ export function packPanel(
 function panelBytes(form: i32, columns: usize): usize {
   switch (form) {
     case 8: return (columns >> 5) * 272;
+    case 14: return (columns >> 8) * 1680;
+    case 11: return (columns >> 8) * 912;
+    case 10: return (columns >> 8) * 672;
+    case 7: return (columns >> 5) * 192;
+    case 6: return (columns >> 5) * 176;
+    case 3: return (columns >> 5) * 160;
+    case 2: return (columns >> 5) * 144;
     case 12: return (columns >> 8) * 1184;
     case 13: return (columns >> 8) * 1440;
     case 16: return (columns >> 8) * 560;
@@ -56,6 +79,8 @@ function panelBytes(form: i32, columns: usize): usize {
     case 22: return (columns >> 8) * 656;
     case 19: return (columns >> 8) * 432;
     case 29: return (columns >> 8) * 464;
+    case 18: return (columns >> 8) * 816;
+    case 21: return (columns >> 8) * 944;
     default: return unreachable();
   }
 }
@@ -63,7 +88,14 @@ function panelBytes(form: i32, columns: usize): usize {
 /** Columns per scale of the unpacked panels. */
 function groupOf(form: i32): i32 {
   switch (form) {
-    case 8:
+    case 2:
+    case 3:
+    case 6:
+    case 7:
+    case 8: return 32;
+    case 10:
+    case 11:
+    case 14: return 16;
     case 12:
     case 13: return 32;
     case 16: return 32;
@@ -71,6 +103,8 @@ function groupOf(form: i32): i32 {
     case 22: return 16;
     case 19: return 32;
     case 29: return 16;
+    case 18: return 32;
+    case 21: return 32;
     default: return unreachable();
   }
 }
@@ -79,6 +113,13 @@ function groupOf(form: i32): i32 {
 function stepsOf(form: i32): i32 {
   switch (form) {
     case 8: return 0;
+    case 14: return 63;
+    case 11: return 7;
+    case 10: return 3;
+    case 7: return 31;
+    case 6: return 31;
+    case 3: return 15;
+    case 2: return 15;
     case 12: return 15;
     case 13: return 31;
     case 16: return 86;
@@ -86,6 +127,8 @@ function stepsOf(form: i32): i32 {
     case 22: return 86;
     case 19: return 18;
     case 29: return 18;
+    case 18: return 124;
+    case 21: return 30;
     default: return unreachable();
   }
 }
@@ -93,6 +136,13 @@ function stepsOf(form: i32): i32 {
 function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
   switch (form) {
     case 8: return timesQ8_0(panel, columns, x, xStride, sums);
+    case 14: return timesQ6_K(panel, columns, x, xStride, sums);
+    case 11: return timesQ3_K(panel, columns, x, xStride, sums);
+    case 10: return timesQ2_K(panel, columns, x, xStride, sums);
+    case 7: return timesQ5_1(panel, columns, x, xStride, sums);
+    case 6: return timesQ5_0(panel, columns, x, xStride, sums);
+    case 3: return timesQ4_1(panel, columns, x, xStride, sums);
+    case 2: return timesQ4_0(panel, columns, x, xStride, sums);
     case 12: return timesQ4_K(panel, columns, x, xStride, sums);
     case 13: return timesQ5_K(panel, columns, x, xStride, sums);
     case 16: return timesIQ2_XXS(panel, columns, x, xStride, sums);
@@ -100,6 +150,8 @@ function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, 
     case 22: return timesIQ2_S(panel, columns, x, xStride, sums);
     case 19: return timesIQ1_S(panel, columns, x, xStride, sums);
     case 29: return timesIQ1_M(panel, columns, x, xStride, sums);
+    case 18: return timesIQ3_XXS(panel, columns, x, xStride, sums);
+    case 21: return timesIQ3_S(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -112,6 +164,13 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
   const mins = scratch + 22 * k;
   switch (form) {
     case 8: return unpackQ8_0(panel, columns, codes, scales);
+    case 14: return unpackQ6_K(panel, columns, codes, scales, mins);
+    case 11: return unpackQ3_K(panel, columns, codes, scales, mins);
+    case 10: return unpackQ2_K(panel, columns, codes, scales, mins);
+    case 7: return unpackQ5_1(panel, columns, codes, scales, mins);
+    case 6: return unpackQ5_0(panel, columns, codes, scales, mins);
+    case 3: return unpackQ4_1(panel, columns, codes, scales, mins);
+    case 2: return unpackQ4_0(panel, columns, codes, scales, mins);
     case 12: return unpackQ4_K(panel, columns, codes, scales, mins);
     case 13: return unpackQ5_K(panel, columns, codes, scales, mins);
     case 16: return unpackIQ2_XXS(panel, columns, codes, scales, mins);
@@ -119,6 +178,8 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
     case 22: return unpackIQ2_S(panel, columns, codes, scales, mins);
     case 19: return unpackIQ1_S(panel, columns, codes, scales, mins);
     case 29: return unpackIQ1_M(panel, columns, codes, scales, mins);
+    case 18: return unpackIQ3_XXS(panel, columns, codes, scales, mins);
+    case 21: return unpackIQ3_S(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }
@@ -137,26 +198,56 @@ export function multiplyPanels(
   const steps = stepsOf(form);
   const block = steps == 0 ? WORD_BLOCK : BYTE_BLOCK;
   const xStride = <usize>tokens * block;
-  for (; count > 0; count--) {
-    // Below four tokens, unpacking costs more than it saves.
-    if (tokens >= 4) {
-      unpackPanel(form, panels, columns, scratch);
-      multiplyTiles(columns, groupOf(form), steps, x, tokens, y, yStride, accumulate, scratch);
-    } else {
+  // Below four tokens, unpacking costs more than it saves.
+  if (tokens < 4) {
+    for (; count > 0; count -= STREAMS) {
+      const streams = min(count, STREAMS);
       for (let t: usize = 0; t < <usize>tokens; t++) {
-        times(form, panels, columns, x + t * block, xStride, scratch);
-        const out = y + t * yStride;
-        let low = v128.load(scratch);
-        let high = v128.load(scratch, 16);
-        if (accumulate) {
-          low = f32x4.add(v128.load(out), low);
-          high = f32x4.add(v128.load(out, 16), high);
-        }
-        v128.store(out, low);
-        v128.store(out, high, 16);
+        multiplyStreams(form, panels, streams, columns, x + t * block, xStride, y + t * yStride, accumulate, scratch);
       }
+      panels += <usize>streams * size;
+      y += <usize>streams * (ROWS << 2);
     }
+    return;
+  }
+  for (; count > 0; count--) {
+    unpackPanel(form, panels, columns, scratch);
+    multiplyTiles(columns, groupOf(form), steps, x, tokens, y, yStride, accumulate, scratch);
     panels += size;
     y += ROWS << 2;
   }
+}
+
+/** Panels that a product with few tokens reads at once, which keeps more of the memory's reads under way. */
+const STREAMS: i32 = 4;
+const STREAM_COLUMNS: i32 = 256;
+
+function multiplyStreams(
+  form: i32, panels: usize, streams: i32, columns: i32, x: usize, xStride: usize, y: usize, accumulate: bool,
+  scratch: usize,
+): void {
+  const size = panelBytes(form, columns);
+  const bytes = <usize>streams << 5;
+  memory.fill(scratch, 0, bytes);
+  for (let column: i32 = 0; column < columns; ) {
+    const part = min(columns - column, STREAM_COLUMNS);
+    let panel = panels + panelBytes(form, column);
+    for (let to = scratch, end = scratch + bytes; to < end; to += 32) {
+      times(form, panel, part, x, xStride, end);
+      addFloats8(to, end, to);
+      panel += size;
+    }
+    column += part;
+    x += xStride * (part >> 5);
+  }
+  for (let i: usize = 0; i < bytes; i += 32) {
+    if (accumulate) addFloats8(y + i, scratch + i, y + i);
+    else memory.copy(y + i, scratch + i, 32);
+  }
+}
+
+@inline
+function addFloats8(a: usize, b: usize, sums: usize): void {
+  v128.store(sums, f32x4.add(v128.load(a), v128.load(b)));
+  v128.store(sums, f32x4.add(v128.load(a, 16), v128.load(b, 16)), 16);
 }

@@ -3,8 +3,8 @@ import { pairSums } from '../product-bytes';
 import { IQ2S_ENTRIES, IQ2XS_ENTRIES, IQ2XXS_ENTRIES, tables } from '../unpack/tables';
 import { highNibbles, lookUp, lowNibbles, odd16 } from '../unpack/vectors';
 import {
-  foldPairs, LEFT_PAIR, RIGHT_PAIR, SECOND_LEFT_PAIR, SECOND_RIGHT_PAIR, signed, spread, storeOctet, storeOdd32,
-  storeScales4, transposeBits, two,
+  evenSigns, foldPairs, LEFT_PAIR, RIGHT_PAIR, SECOND_LEFT_PAIR, SECOND_RIGHT_PAIR, signed, spread, storeOctet,
+  storeOdd32, storeScales4, transposeBits, two,
 } from './grids';
 import { loadHalves4 } from './halves';
 
@@ -37,12 +37,6 @@ function packSigns(signs: usize, target: usize): void {
     }
     store<u64>(target + 8 * half, transposeBits((left << 32) | right));
   }
-}
-
-/** The sign code's seven bits and the eighth, which makes the number of negative weights even. */
-@inline
-function evenSigns(code: u32): u32 {
-  return code | ((popcnt(code) & 1) << 7);
 }
 
 export function packIQ2_XXS(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {

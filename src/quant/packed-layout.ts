@@ -39,6 +39,8 @@ const LEAN: Partial<Record<GgmlType, PackedForm>> = {
   IQ2_S: { bytes: 656, columns: 256, activations: 'bytes' },
   IQ1_S: { bytes: 432, columns: 256, activations: 'bytes' },
   IQ1_M: { bytes: 464, columns: 256, activations: 'bytes' },
+  IQ3_XXS: { bytes: 816, columns: 256, activations: 'bytes' },
+  IQ3_S: { bytes: 944, columns: 256, activations: 'bytes' },
 };
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {};
