@@ -46,7 +46,7 @@ interface Chunk {
 }
 
 /** What one thread reads at a time: long enough for a disk, short enough that many threads share an item. */
-const CHUNK_BYTES = 2 ** 20;
+const CHUNK_BYTES = 2 * 2 ** 20;
 
 // Shared words: 64-bit counters, then 32-bit ones, then four words a slot, then the slots to read, most urgent first.
 const COUNTER_BYTES = 64;
@@ -247,13 +247,17 @@ function wordsOf(slot: number): number {
   return FIRST_SLOT + slot * SLOT_WORDS;
 }
 
+/**
+ * From the last to the first: reading forwards, the system would guess that what follows the item is wanted as well,
+ * and have the disk read almost twice as much.
+ */
 function chunksOf({ file, offset, bytes, at }: SlotPart): Chunk[] {
   const chunks: Chunk[] = [];
   for (let start = 0; start < bytes; start += CHUNK_BYTES) {
     const length = Math.min(CHUNK_BYTES, bytes - start);
     chunks.push({ file, offset: offset + start, stride: bytes, at: at + start, bytes: length });
   }
-  return chunks;
+  return chunks.reverse();
 }
 
 /** Looked at after reading, so that bytes of a file that was being changed are not used. */
