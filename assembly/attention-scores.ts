@@ -1,5 +1,5 @@
 import { loadFour } from './cache';
-import { madd, sumLanes } from './math';
+import { madd, sumLanes, sumLanesOf4 } from './math';
 
 // Scores of queries against keys. Every score is the sum of four running sums (columns i, i + 4, …), so both functions
 // give the same bits.
@@ -8,14 +8,6 @@ import { madd, sumLanes } from './math';
 export const KEYS: i32 = 32;
 /** Rows that share every load of a key or value. */
 export const FIVE: i32 = 5;
-
-/** Sums of the lanes of each of four vectors, added as sumLanes does. */
-@inline
-function sumLanesOf4(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = f32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
-  const cd = f32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7));
-  return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
-}
 
 /**
  * Scores of five rows (queries `[dim / 4][5][4]`) against `count` keys, rounded up to two, to f32[5][KEYS].

@@ -23,6 +23,14 @@ export function sumLanes(v: v128): f32 {
   return f32x4.extract_lane(pairs, 0) + f32x4.extract_lane(pairs, 1);
 }
 
+/** Sums of the lanes of each of four vectors, added as sumLanes does. */
+@inline
+export function sumLanesOf4(a: v128, b: v128, c: v128, d: v128): v128 {
+  const ab = f32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
+  const cd = f32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7));
+  return f32x4.add(v128.shuffle<i32>(ab, cd, 0, 1, 4, 5), v128.shuffle<i32>(ab, cd, 2, 3, 6, 7));
+}
+
 /**
  * e^x in four lanes, relative error below 3e-7. Below -87 the result is the smallest normal value's neighbourhood,
  * which every use here (softmax, sigmoid) treats as zero. Cephes' reduction: x = n ln 2 + r, |r| <= ln 2 / 2.
