@@ -8,6 +8,7 @@ import { allowedPart, checkDraft, rowsToCheck } from './speculation/check-draft.
 import { DraftPace } from './speculation/draft-pace.js';
 import { type Drafter, NO_DRAFT } from './speculation/drafter.js';
 import { StopMatcher } from './stop-matcher.js';
+import { type TokenLogprobs, tokenLogprobs } from './token-logprobs.js';
 
 export interface GenerateOptions extends SamplingOptions {
   /** Most tokens to generate, a stop token included. Left out: as many as the context holds. */
@@ -32,6 +33,8 @@ export interface GenerateOptions extends SamplingOptions {
    * those for one token.
    */
   drafter?: Drafter;
+  /** Tell how likely each token was, and this many of the likeliest in its place (0 for none). */
+  logprobs?: number;
   /** Keeps the text to a form; stop tokens come where it may end, and the text ends where nothing more may come. */
   constraint?: Constraint;
   signal?: AbortSignal;
@@ -41,6 +44,8 @@ export interface GenerateOptions extends SamplingOptions {
 export interface GeneratedToken {
   readonly id: number;
   readonly text: string;
+  /** By the model, before sampling and constraints; present when asked for. */
+  readonly logprobs?: TokenLogprobs;
 }
 
 export interface GenerationSummary {
@@ -137,6 +142,8 @@ export async function* generate(
     });
     if (step === undefined) return summary('cancelled');
     const { draft, logits } = step;
+    // A constraint overwrites logits, which are no longer the model's then.
+    const own = options.logprobs !== undefined && constraint ? logits.slice() : logits;
     const chosen = checkDraft({ sampler, constraint, stopTokens }, logits, model.vocabSize, history, draft);
     seconds[first ? 'prompt' : 'generation'] += (performance.now() - start) / 1000;
     evaluated = history.length + chosen.accepted;
@@ -153,7 +160,12 @@ export async function* generate(
       const { text, stopped } = matcher.push(
         (isStop ? '' : decoder.push(id)) + (isLast ? decoder.flush() : ''),
       );
-      yield { id, text: isLast && !stopped ? text + matcher.flush() : text };
+      const row = own.subarray(index * model.vocabSize, (index + 1) * model.vocabSize);
+      yield {
+        id,
+        text: isLast && !stopped ? text + matcher.flush() : text,
+        ...(options.logprobs !== undefined && { logprobs: tokenLogprobs(row, id, options.logprobs) }),
+      };
       if (isEnd || stopped) return summary('stop');
     }
   }

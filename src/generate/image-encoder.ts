@@ -9,7 +9,12 @@ import type { Tokenizer } from '../model/tokenizer/index.js';
 import { decodePicture, type PictureLimits } from '../model/vision/decode-picture.js';
 import type { TileGrid } from '../model/vision/tile-grid.js';
 import { tilesOf } from '../model/vision/tiles.js';
-import { PICTURE_TOKENS, type PictureToken, pictureTokens } from '../model/vision/token-layout.js';
+import {
+  PICTURE_TOKENS,
+  type PictureToken,
+  pictureTokens,
+  tilesWithin,
+} from '../model/vision/token-layout.js';
 import { VisionRuntime } from '../model/vision/vision-runtime.js';
 
 /** A picture as a prompt of one model takes it. */
@@ -21,6 +26,9 @@ export interface EncodedImage {
 }
 
 export interface EncodeImageOptions extends PictureLimits {
+  /** Cut the picture into fewer tiles, so that it has at most this many tokens (but one tile it always has). */
+  readonly maxTokens?: number;
+  readonly onProgress?: (doneTiles: number, totalTiles: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -82,25 +90,30 @@ export class ImageEncoder {
     await this.#tower?.close();
   }
 
-  async #encode(bytes: Uint8Array, { signal, ...limits }: EncodeImageOptions): Promise<EncodedImage> {
+  async #encode(
+    bytes: Uint8Array,
+    { maxTokens = Number.POSITIVE_INFINITY, onProgress, signal, ...limits }: EncodeImageOptions,
+  ): Promise<EncodedImage> {
     const { embeddings } = this.#target;
-    for (const [hash, { ids }] of this.#known) {
-      if (!embeddings.has(ids.find((id) => id < 0)!)) this.#known.delete(hash);
+    for (const [key, { ids }] of this.#known) {
+      if (!embeddings.has(ids.find((id) => id < 0)!)) this.#known.delete(key);
     }
-    const hash = createHash('sha256').update(bytes).digest('hex');
-    const known = this.#known.get(hash);
+    const key = `${createHash('sha256').update(bytes).digest('hex')} ${maxTokens}`;
+    const known = this.#known.get(key);
     if (known) return known;
     const specials = specialIds(this.#target.tokenizer);
     const picture = await decodePicture(bytes, limits);
     const tower = await this.#loadTower(signal);
-    const tiles = tilesOf(picture, tower.tileOptions);
-    const { rows } = await tower.encode(tiles, signal);
+    const { tileOptions, rowsPerTile } = tower;
+    const maxTiles = tilesWithin(maxTokens, rowsPerTile, tileOptions.maxTiles);
+    const tiles = tilesOf(picture, { ...tileOptions, maxTiles });
+    const { rows } = await tower.encode(tiles, { onProgress, signal });
     const patches = embeddings.add(rows).values();
-    const ids = pictureTokens(tiles.grid, tower.rowsPerTile).map((token) =>
+    const ids = pictureTokens(tiles.grid, rowsPerTile).map((token) =>
       token === 'patch' ? patches.next().value! : specials[token],
     );
     const encoded = { ids, grid: tiles.grid };
-    this.#known.set(hash, encoded);
+    this.#known.set(key, encoded);
     return encoded;
   }
 

@@ -11,3 +11,4 @@ export type { Draft, Drafter, DraftRules, DraftRun } from './speculation/drafter
 export { LookupDrafter, type LookupOptions } from './speculation/lookup-drafter.js';
 export { ModelDrafter, type ModelDrafterOptions } from './speculation/model-drafter.js';
 export { StopMatcher, type StopStep } from './stop-matcher.js';
+export type { TokenLogprob, TokenLogprobs } from './token-logprobs.js';

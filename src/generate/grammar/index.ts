@@ -1,4 +1,5 @@
 export type { Grammar } from './expression.js';
+export { jsonObjectGrammar, jsonSchemaGrammar } from './json-schema.js';
 export { parseGbnf } from './parse-gbnf.js';
 export { TokenGrammar } from './token-grammar.js';
 export type { Triggers } from './waiting-state.js';
