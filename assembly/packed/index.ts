@@ -14,6 +14,9 @@ import {
   unpackIQ2_XXS,
 } from './iq2';
 import { packIQ3_S, packIQ3_XXS, timesIQ3_S, timesIQ3_XXS, unpackIQ3_S, unpackIQ3_XXS } from './iq3';
+import {
+  packIQ4_NL, packIQ4_XS, REST_STEPS, timesIQ4_NL, timesIQ4_XS, unpackIQ4_NL, unpackIQ4_XS, unpackRests,
+} from './iq4';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
 //
@@ -57,6 +60,8 @@ export function packPanel(
     case 29: return packIQ1_M(source, rowBytes, columns, target);
     case 18: return packIQ3_XXS(source, rowBytes, columns, target);
     case 21: return packIQ3_S(source, rowBytes, columns, target);
+    case 20: return packIQ4_NL(source, rowBytes, columns, target);
+    case 23: return packIQ4_XS(source, rowBytes, columns, target);
     default: unreachable();
   }
 }
@@ -81,6 +86,8 @@ function panelBytes(form: i32, columns: usize): usize {
     case 29: return (columns >> 8) * 464;
     case 18: return (columns >> 8) * 816;
     case 21: return (columns >> 8) * 944;
+    case 20: return (columns >> 5) * 144;
+    case 23: return (columns >> 8) * 1104;
     default: return unreachable();
   }
 }
@@ -105,6 +112,8 @@ function groupOf(form: i32): i32 {
     case 29: return 16;
     case 18: return 32;
     case 21: return 32;
+    case 20: return 32;
+    case 23: return 32;
     default: return unreachable();
   }
 }
@@ -129,6 +138,8 @@ function stepsOf(form: i32): i32 {
     case 29: return 18;
     case 18: return 124;
     case 21: return 30;
+    case 20: return 15;
+    case 23: return 15;
     default: return unreachable();
   }
 }
@@ -152,6 +163,8 @@ function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, 
     case 29: return timesIQ1_M(panel, columns, x, xStride, sums);
     case 18: return timesIQ3_XXS(panel, columns, x, xStride, sums);
     case 21: return timesIQ3_S(panel, columns, x, xStride, sums);
+    case 20: return timesIQ4_NL(panel, columns, x, xStride, sums);
+    case 23: return timesIQ4_XS(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -180,6 +193,8 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
     case 29: return unpackIQ1_M(panel, columns, codes, scales, mins);
     case 18: return unpackIQ3_XXS(panel, columns, codes, scales, mins);
     case 21: return unpackIQ3_S(panel, columns, codes, scales, mins);
+    case 20: return unpackIQ4_NL(panel, columns, codes, scales, mins);
+    case 23: return unpackIQ4_XS(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }
@@ -213,6 +228,11 @@ export function multiplyPanels(
   for (; count > 0; count--) {
     unpackPanel(form, panels, columns, scratch);
     multiplyTiles(columns, groupOf(form), steps, x, tokens, y, yStride, accumulate, scratch);
+    if (form == 20 || form == 23) {
+      // The values span too much for one product of bytes.
+      unpackRests(form == 23, panels, columns, scratch);
+      multiplyTiles(columns, groupOf(form), REST_STEPS, x, tokens, y, yStride, true, scratch);
+    }
     panels += size;
     y += ROWS << 2;
   }

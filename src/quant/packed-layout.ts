@@ -41,6 +41,8 @@ const LEAN: Partial<Record<GgmlType, PackedForm>> = {
   IQ1_M: { bytes: 464, columns: 256, activations: 'bytes' },
   IQ3_XXS: { bytes: 816, columns: 256, activations: 'bytes' },
   IQ3_S: { bytes: 944, columns: 256, activations: 'bytes' },
+  IQ4_NL: { bytes: 144, columns: 32, activations: 'bytes' },
+  IQ4_XS: { bytes: 1104, columns: 256, activations: 'bytes' },
 };
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {};
