@@ -90,7 +90,12 @@ async function loadProbe(
   source: TensorSource,
   { ids, bosId, threads, signal, positions = POSITIONS }: MeasureOptions,
 ): Promise<{ runtime: Llama4Runtime; probe: DivergenceProbe }> {
-  const runtime = await Llama4Runtime.load(source, { threads, contextSize: MEASURE_CONTEXT, signal });
+  const runtime = await Llama4Runtime.load(source, {
+    threads,
+    contextSize: MEASURE_CONTEXT,
+    repack: 'off',
+    signal,
+  });
   try {
     const probe = await DivergenceProbe.create(runtime, ids, {
       contextSize: MEASURE_CONTEXT,

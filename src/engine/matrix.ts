@@ -18,7 +18,7 @@ export interface InputSquares {
 }
 
 /**
- * A weight matrix, or the matrices of all experts one after another, in blocks as the file holds them.
+ * A weight matrix, or the matrices of all experts one after another: in blocks as the file holds them, or packed.
  * Structured-cloneable: every worker has the same description.
  */
 export interface Matrix {
@@ -28,7 +28,12 @@ export interface Matrix {
   /** ggml's number of the type, as the kernels take it. */
   readonly typeId: number;
   readonly columns: number;
+  /** Of the blocks, even where they are packed. */
   readonly rowBytes: number;
+  /** Packed form (src/quant/packed-layout.ts); 0 for blocks as in the file. */
+  readonly form: number;
+  /** Bytes of eight rows of a packed form; 0 for blocks. */
+  readonly panelBytes: number;
   /** Blocks per row. */
   readonly blocks: number;
   /** F32, F16 and BF16 multiply float activations; all other types 8-bit ones. */

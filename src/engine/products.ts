@@ -1,3 +1,4 @@
+import { PANEL_ROWS, packedActivations } from '../quant/packed-layout.js';
 import { type Buffer, copyRows, outputRegion, type Staging } from './buffers.js';
 import type { Lane } from './lane.js';
 import type { InputSquares, Matrix, Piece } from './matrix.js';
@@ -18,8 +19,6 @@ export interface Target {
   readonly accumulate?: boolean;
 }
 
-/** Rows of a matrix are shared out in multiples of what one panel of the product kernels takes. */
-export const PANEL_ROWS = 8;
 /** Columns of an activation block, and its bytes in both forms: see assembly/activations.ts. */
 export const ACTIVATION_GROUP = 32;
 export const BYTE_BLOCK = 64;
@@ -32,8 +31,9 @@ export function laneRows(rows: number, lanes: number): number {
 type ActivationForm = 'floats' | 'bytes' | 'words';
 
 /** What the kernels multiply a matrix with; they take bytes for codes less than 128 apart. */
-function activationForm({ float, minCode, maxCode }: Matrix): ActivationForm {
+function activationForm({ float, form, minCode, maxCode }: Matrix): ActivationForm {
   if (float) return 'floats';
+  if (form !== 0) return packedActivations(form);
   return maxCode - minCode < 128 ? 'bytes' : 'words';
 }
 
@@ -159,7 +159,8 @@ export class Products {
     if (away && accumulate) {
       copyRows(this.lane.home, homeOut, homeStride, arena, out, stride, run.count, bytes);
     }
-    const w = piece.offset + start * matrix.rowBytes;
+    const w =
+      piece.offset + (matrix.form === 0 ? start * matrix.rowBytes : (start / PANEL_ROWS) * matrix.panelBytes);
     const { typeId, rowBytes, columns, blocks, group } = matrix;
     const form = activationForm(matrix);
     if (form === 'floats') {
@@ -177,6 +178,20 @@ export class Products {
         out,
         stride,
         add,
+        arena.scratch,
+      );
+    } else if (matrix.form !== 0) {
+      const [activations, blockBytes] = this.#blocks(form);
+      arena.kernels.multiplyPanels(
+        matrix.form,
+        w,
+        (end - start) / PANEL_ROWS,
+        columns,
+        activations + ((run.first * columns) / ACTIVATION_GROUP) * blockBytes,
+        run.count,
+        out,
+        stride,
+        Number(accumulate),
         arena.scratch,
       );
     } else {

@@ -4,12 +4,16 @@ import type { Buffer } from '../engine/buffers.js';
 import type { InputSquares, Matrix, Piece } from '../engine/matrix.js';
 import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
+import { PANEL_ROWS, packedForm, packedPanelBytes, type RepackMode } from '../quant/packed-layout.js';
 import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
 
 /** A tensor's place: pieces for matrices, one home address for vectors. */
 export interface Placement {
   readonly info: TensorInfo;
   readonly pieces: readonly Piece[];
+  /** As in Matrix. */
+  readonly form: number;
+  readonly panelBytes: number;
 }
 
 /** Pieces larger than this are cut, so that arenas fill up evenly. */
@@ -26,13 +30,31 @@ export class LayoutBuilder {
   readonly inputSquares = new Map<string, InputSquares>();
   readonly #tensors: ReadonlyMap<string, TensorInfo>;
   readonly #collect: boolean;
+  readonly #repack: RepackMode;
+  #weightBytes = 0;
   readonly #blockBytes: number[] = [];
   readonly #homeBytes: number[] = [];
   readonly #later: ((arenas: ArenaPlan) => void)[] = [];
 
-  constructor(tensors: ReadonlyMap<string, TensorInfo>, collect: boolean) {
+  /** @param repack what `matrix` does with types that have packed forms */
+  constructor(tensors: ReadonlyMap<string, TensorInfo>, collect: boolean, repack: RepackMode = 'off') {
     this.#tensors = tensors;
     this.#collect = collect;
+    this.#repack = repack;
+  }
+
+  /** Bytes of the matrices so far, as they are laid out. */
+  get weightBytes(): number {
+    return this.#weightBytes;
+  }
+
+  /** Bytes of the widest row, in blocks, of the matrices that are packed. */
+  get widestPackedRow(): number {
+    return this.matrices.reduce(
+      (widest, { info, form }) =>
+        form === 0 ? widest : Math.max(widest, rowBytes(info.type, info.shape[0]!)),
+      0,
+    );
   }
 
   /** A tensor of the network as F32 in the home arena. Throws `missing-tensor`, `bad-tensor-shape`. */
@@ -43,16 +65,30 @@ export class LayoutBuilder {
     return placed;
   }
 
-  /** A weight matrix [rows][columns], or `experts` of them. Throws as `vector` does. */
-  matrix(name: string, columns: number, rows: number, squares?: InputSquares, experts?: number): Matrix {
+  /**
+   * A weight matrix [rows][columns], or `experts` of them. Throws as `vector` does.
+   * @param repack other than the builder's, for matrices that are not only multiplied with
+   */
+  matrix(
+    name: string,
+    columns: number,
+    rows: number,
+    squares?: InputSquares,
+    experts?: number,
+    repack: RepackMode = this.#repack,
+  ): Matrix {
     if (squares) this.inputSquares.set(name, squares);
     const info = this.#tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
     const bytesPerRow = rowBytes(info.type, columns);
     const pieceRows =
       experts === undefined ? cutRows(rows, bytesPerRow) : new Array<number>(experts).fill(rows);
-    const pieces = this.pieces(bytesPerRow, pieceRows);
-    this.matrices.push({ info, pieces });
-    return blockMatrix(info, pieces, squares);
+    const form = rows % PANEL_ROWS === 0 ? packedForm(info.type, repack) : 0;
+    const panelBytes = form === 0 ? 0 : packedPanelBytes(form, columns);
+    const placedBytesPerRow = form === 0 ? bytesPerRow : panelBytes / PANEL_ROWS;
+    const pieces = this.pieces(placedBytesPerRow, pieceRows);
+    this.#weightBytes += pieceRows.reduce((sum, count) => sum + count * placedBytesPerRow, 0);
+    this.matrices.push({ info, pieces, form, panelBytes });
+    return { ...blockMatrix(info, pieces, squares), form, panelBytes };
   }
 
   /** As `matrix`, for experts that get no place of their own: their pieces have rows but no address. */
@@ -137,6 +173,8 @@ function blockMatrix(info: TensorInfo, pieces: readonly Piece[], inputSquares?: 
     typeId: id,
     columns,
     rowBytes: rowBytes(info.type, columns),
+    form: 0,
+    panelBytes: 0,
     blocks: columns / blockSize,
     float,
     group: float ? 0 : unpackedGroup(info.type),

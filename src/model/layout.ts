@@ -14,6 +14,7 @@ import { laneScratchBytes } from '../engine/operations.js';
 import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/products.js';
 import { ggmlType, parseGgmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
+import { PANEL_ROWS, type RepackMode } from '../quant/packed-layout.js';
 import {
   type ExpertCacheLayout,
   type ExpertCacheRequest,
@@ -104,8 +105,10 @@ export interface ModelPlan {
   readonly tables: number;
   readonly scratch: number;
   readonly scratchBytes: number;
+  /** Room, at the same address in every arena, that is free while the model is loaded: see loadWeights. */
+  readonly loading: { readonly offset: number; readonly bytes: number };
   readonly bytes: {
-    /** Without routed experts that are read as needed. */
+    /** As they are laid out, without routed experts that are read as needed. */
     readonly weights: number;
     /** Slots for those. */
     readonly expertCache: number;
@@ -125,11 +128,16 @@ export interface PlanOptions {
   readonly tablesBytes: number;
   /** Make room to measure the inputs of every matrix. */
   readonly collect?: boolean;
+  /** How matrices that are only multiplied with are laid out; default `lean`. */
+  readonly repack?: RepackMode;
   /** Room for routed experts, which are then read as needed; all of them have a place when absent. */
   readonly expertCache?: ExpertCacheRequest;
   /** Largest arena; only tests make it small. */
   readonly arenaLimit?: number;
 }
+
+/** Parts of the room for loading, each for one read at a time. */
+export const LOADING_SLOTS = 4;
 
 /** Logits of one step stay below this, whatever the vocabulary. */
 const MAX_LOGITS_BYTES = 64 * 2 ** 20;
@@ -186,7 +194,7 @@ export function planModel(
   const qWidth = headCount * headDim;
   const kvWidth = headCountKv * headDim;
 
-  const builder = new LayoutBuilder(tensors, options.collect ?? false);
+  const builder = new LayoutBuilder(tensors, options.collect ?? false, options.repack ?? 'lean');
 
   let cacheBytes = 0;
   const { keys, values } = cacheTypes(options.cacheType);
@@ -214,9 +222,9 @@ export function planModel(
 
   // Tied models have no output matrix of their own.
   const outputName = tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight';
-  const output = builder.matrix(outputName, width, vocabSize);
-  const tokenEmbedding =
-    outputName === 'token_embd.weight' ? output : builder.matrix('token_embd.weight', width, vocabSize);
+  const tokenEmbedding = builder.matrix('token_embd.weight', width, vocabSize, undefined, undefined, 'off');
+  const output =
+    outputName === 'token_embd.weight' ? tokenEmbedding : builder.matrix(outputName, width, vocabSize);
   const outputSquares = builder.squares(width);
   if (outputSquares) builder.inputSquares.set(outputName, outputSquares);
   const outputNorm = builder.vector('output_norm.weight', width);
@@ -303,6 +311,7 @@ export function planModel(
       maxOutputs * laneRows(vocabSize, threads),
       Math.min(ATTENTION_TOKENS, batchSize) * headsPerKv * headDim,
     );
+  const loadingBytes = LOADING_SLOTS * PANEL_ROWS * builder.widestPackedRow;
   const partialBytes = partialRoom(headsPerKv, headDim);
   const common = [
     options.tablesBytes,
@@ -310,7 +319,7 @@ export function planModel(
     staged * 4,
     (staged / ACTIVATION_GROUP) * BYTE_BLOCK,
     (staged / ACTIVATION_GROUP) * WORD_BLOCK,
-    laneOutputBytes * threads,
+    Math.max(laneOutputBytes * threads, loadingBytes),
     partialBytes,
   ];
 
@@ -324,7 +333,7 @@ export function planModel(
     number,
     number,
   ];
-  const weights = builder.matrices.reduce((sum, { info }) => sum + info.bytes, 0);
+  const weights = builder.weightBytes;
   const expertCacheBytes = expertCache?.bytes ?? 0;
   const total = arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
   return {
@@ -352,6 +361,8 @@ export function planModel(
     tables,
     scratch,
     scratchBytes,
+    // Activations on their way between arenas have the blocks from `x` to `partials`, and none while loading.
+    loading: { offset: x, bytes: partials - x },
     bytes: {
       weights,
       expertCache: expertCacheBytes,

@@ -1,6 +1,7 @@
 // The program that the engine's workers run: one step is tokens through the network, rows of logits, or both.
 import type { CreateProgram, Lane } from '../engine/lane.js';
 import { Operations } from '../engine/operations.js';
+import { PACK_WORDS, packShare } from '../engine/packing.js';
 import { SlotLoader } from '../engine/slot-loader.js';
 import { ExpertCache } from './expert-cache.js';
 import type { ExpertCacheInit } from './expert-store.js';
@@ -17,8 +18,11 @@ export interface ProgramInit {
 /** Words of a step's command: counts, then the lists of `commandLists`. */
 export const COMMAND = { tokens: 0, outputs: 1, lists: 2 } as const;
 
+/** In place of the number of tokens: a command that packs weights, whose job begins at the next word. */
+export const PACK = -1;
+
 export function commandWords(layout: ModelLayout): number {
-  return COMMAND.lists + 3 * layout.batchSize + layout.maxOutputs;
+  return Math.max(1 + PACK_WORDS, COMMAND.lists + 3 * layout.batchSize + layout.maxOutputs);
 }
 
 /** Views of a command's lists: the step's tokens, and which of them want logits. */
@@ -45,6 +49,7 @@ export const createProgram: CreateProgram = (lane, init) => {
   const network = new Llama4(operations, layout, ropeDivisors, openExpertCache(lane, layout, expertCache));
   return {
     step(command) {
+      if (command[COMMAND.tokens] === PACK) return packShare(lane, command.subarray(1));
       const { rows, ...tokens } = commandLists(command, layout);
       if (tokens.ids.length > 0) network.forward(tokens);
       if (rows.length > 0) network.head(rows);

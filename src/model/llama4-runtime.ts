@@ -5,16 +5,18 @@ import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.
 import { createArenas } from '../engine/arena-memories.js';
 import { compileKernels, type SimdBuild } from '../engine/kernels.js';
 import type { InputSquares } from '../engine/matrix.js';
+import { writePackJob } from '../engine/packing.js';
 import { ThreadPool } from '../engine/thread-pool.js';
 import { rowCount, type TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
+import type { RepackMode } from '../quant/packed-layout.js';
 import { type CacheRegion, cacheRegions } from './cache-regions.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
 import { type CacheType, type CacheTypes, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
-import { COMMAND, commandLists, commandWords, type ProgramInit } from './llama4-program.js';
+import { COMMAND, commandLists, commandWords, PACK, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
 import { checkMemory } from './memory-check.js';
 import type { SequenceModel, SequencePart } from './sequence-model.js';
@@ -45,6 +47,8 @@ export interface RuntimeOptions {
   readonly cacheExperts?: number;
   /** With `cacheExperts`, read experts that will likely be needed before it is certain; default true. */
   readonly readAhead?: boolean;
+  /** How weights are laid out for products with few tokens; default `lean`. Rows of `off` can be replaced. */
+  readonly repack?: RepackMode;
   /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
   readonly collect?: boolean;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -127,6 +131,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       tablesBytes: tables.length,
       arenaLimit: options.arenaLimit,
       collect: options.collect,
+      repack: options.repack,
       expertCache:
         options.cacheExperts === undefined
           ? undefined
@@ -140,7 +145,6 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     const module = await compileKernels(options.simd);
     const memories = createArenas(plan.arenas.arenaBytes, tables, plan.tables);
     const views = memories.map((memory) => new Uint8Array(memory.buffer));
-    await loadWeights(source, plan, views, options);
     const divisors = source.tensors.get('rope_freqs.weight');
     const ropeDivisors = divisors && (await readVector(source, divisors));
     const { expertCache } = plan.layout;
@@ -162,6 +166,18 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       await experts?.close();
       throw error;
     });
+    try {
+      await loadWeights(source, plan, views, options, (job) =>
+        pool.run((command) => {
+          command[COMMAND.tokens] = PACK;
+          writePackJob(job, command.subarray(1));
+        }),
+      );
+    } catch (error) {
+      await pool.close();
+      await experts?.close();
+      throw error;
+    }
     return new Llama4Runtime(plan, pool, views, { contextSize, parallel, threads, experts });
   }
 
@@ -241,7 +257,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
 
   /**
    * Overwrites rows `[firstRow, …)` of a weight matrix with `bytes`, which are encoded in the type the matrix was
-   * loaded in; rows count over all experts. Waits for evaluations under way and forgets what is cached. Throws
+   * loaded in; rows count over all experts. Only for models loaded with `repack: 'off'`. Waits for evaluations under way and forgets what is cached. Throws
    * `no-such-matrix` for names of no matrix and `bad-rows` for bytes that are not whole rows of it.
    */
   replaceRows(name: string, firstRow: number, bytes: Uint8Array): Promise<void> {
@@ -329,7 +345,10 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     if (!placement) {
       throw new CriaError('internal', 'no-such-matrix', `the loaded model has no matrix '${name}'`);
     }
-    const { info, pieces } = placement;
+    const { info, pieces, form } = placement;
+    if (form !== 0) {
+      throw new CriaError('internal', 'packed-rows', `'${name}' was packed when the model was loaded`);
+    }
     const rowBytes = info.bytes / rowCount(info.shape);
     const start = firstRow * rowBytes;
     const end = start + bytes.length;
