@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { NANO_SCOUT } from './golden.js';
+import { goldenPath, NANO_SCOUT } from './golden.js';
 
 const CRIA = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
 
@@ -108,6 +108,55 @@ describe('cria run', () => {
     expect(stderr.match(/generated \d+ tokens/g)).toHaveLength(2);
     const half = stdout.length / 2;
     expect(stdout.slice(half)).toBe(stdout.slice(0, half));
+  });
+
+  it('takes pictures, in options and in a chat, with the tower of a folder or a file', async () => {
+    const mmproj = join(folder, 'mmproj.gguf');
+    expect(
+      (await cria(['convert', NANO_SCOUT, '-o', join(folder, 'again.gguf'), '--mmproj', mmproj])).code,
+    ).toBe(0);
+    const [square, wide] = [goldenPath('image-square.png'), goldenPath('image-wide.png')];
+    const own = await cria([...greedy, NANO_SCOUT, '--image', `${square},${wide}`, '-p', 'What?']);
+    const file = await cria([
+      ...greedy,
+      model,
+      '-mm',
+      mmproj,
+      '--image',
+      square,
+      '--image',
+      wide,
+      '-p',
+      'What?',
+    ]);
+    expect(own.stderr).toMatch(
+      /square.png': one tile, 19 tokens,.*wide.png': 3 × 2 tiles and the whole, 121 tokens/s,
+    );
+    expect(own.code).toBe(0);
+    expect(file.stdout).toBe(own.stdout);
+    const said = `/image ${square}\n/image ${wide}\nWhat?\nWhat else?\n`;
+    const chat = await cria([...greedy, model, '-mm', mmproj, '-cnv'], said);
+    expect(chat.stdout.startsWith(own.stdout)).toBe(true);
+    // The second question finds the pictures in the cache.
+    expect(Number(/\((\d+) cached\)/.exec(chat.stderr)?.[1])).toBeGreaterThan(140);
+    const few = await cria([
+      ...greedy,
+      NANO_SCOUT,
+      '--image',
+      wide,
+      '--image-max-tokens',
+      '99',
+      '-p',
+      'What?',
+    ]);
+    expect(few.stderr).toContain('3 × 1 tiles and the whole, 70 tokens');
+    const raw = ['-no-cnv', '--no-display-prompt'];
+    const marked = await cria([...greedy, NANO_SCOUT, ...raw, '--image', square, '-p', '<|image|>A']);
+    const unmarked = await cria([...greedy, NANO_SCOUT, ...raw, '--image', square, '-p', 'A']);
+    expect(unmarked.stdout).toBe(marked.stdout);
+    const blind = await cria([...greedy, model, '--image', square, '-p', 'What?']);
+    expect(blind).toMatchObject({ code: 2, stdout: '' });
+    expect(blind.stderr).toMatch(/^cria: pictures need .*--mmproj.*\n$/);
   });
 
   it('stops at Ctrl-C with its own exit code', async () => {

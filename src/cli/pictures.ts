@@ -2,8 +2,9 @@ import { stat } from 'node:fs/promises';
 import { FileReader } from '../base/file-reader.js';
 import { type EncodedImage, type Model, noVision } from '../generate/load-model.js';
 import { MAX_PICTURE_BYTES, pictureTooLarge } from '../model/vision/decode-picture.js';
-import { type OptionValues, text, texts } from './options.js';
+import { integer, type OptionValues, text, texts } from './options.js';
 import type { Terminal } from './verb.js';
+import { withProgress } from './work-progress.js';
 
 const group = 'Pictures';
 
@@ -15,6 +16,12 @@ export const PICTURE_OPTIONS = {
   images: texts(['--image'], 'FILE', {
     group,
     help: 'a PNG, JPEG, WebP or GIF to go with the first message; several times, or several with commas',
+  }),
+  imageMaxTokens: integer(['--image-max-tokens'], {
+    group,
+    initial: undefined,
+    min: 1,
+    help: 'cut pictures into fewer tiles, so that each takes at most this many tokens, and less time',
   }),
 } as const;
 
@@ -56,10 +63,15 @@ export async function encodePicture(
   terminal: Terminal,
   model: Model,
   { path, bytes }: PictureFile,
+  { imageMaxTokens }: PictureValues,
   signal: AbortSignal,
 ): Promise<EncodedImage> {
   const started = performance.now();
-  const image = await model.encodeImage(bytes, { signal });
+  const image = await withProgress(
+    terminal,
+    { label: 'picture', unit: 'items', quiet: terminal.stderr.isTTY !== true },
+    (onProgress) => model.encodeImage(bytes, { maxTokens: imageMaxTokens, onProgress, signal }),
+  );
   const seconds = ((performance.now() - started) / 1000).toFixed(2);
   const { rows, columns } = image.grid;
   const tiles = rows * columns > 1 ? `${columns} × ${rows} tiles and the whole` : 'one tile';

@@ -78,7 +78,7 @@ export const run = defineVerb({
       });
       const images: EncodedImage[] = [];
       for (const picture of pictures) {
-        images.push(await encodePicture(terminal, model, picture, terminal.signal));
+        images.push(await encodePicture(terminal, model, picture, values, terminal.signal));
       }
       if (values.conversation === false) await complete(session, values, images, input.prompt);
       else await converse(session, values, images, input);
@@ -132,7 +132,8 @@ async function converse(
       notes: terminal.stderr,
       firstMessage: prompt,
       images,
-      loadImage: async (path, signal) => encodePicture(terminal, model, await readPicture(path), signal),
+      loadImage: async (path, signal) =>
+        encodePicture(terminal, model, await readPicture(path), values, signal),
       answer: ({ chat }, signal) => session.continue(format.encode(chat), { signal, whenStopped: 'keep' }),
     });
   } finally {

@@ -7,7 +7,7 @@ import type { Picture } from './picture.js';
 import { resizePicture } from './resize.js';
 import { fitTiles, tileGrids } from './tile-grid.js';
 import { tilesOf } from './tiles.js';
-import { type PICTURE_TOKENS, pictureTokens } from './token-layout.js';
+import { type PICTURE_TOKENS, pictureTokens, tilesWithin } from './token-layout.js';
 
 const GOLDEN = fileURLToPath(new URL('../../../test/golden/nano-scout/', import.meta.url));
 const { files } = JSON.parse(readFileSync(`${GOLDEN}manifest.json`, 'utf8'));
@@ -142,6 +142,8 @@ describe('token layout', () => {
         expect(of('afterRow')).toBe(several ? rows : 0);
         expect(of('betweenTiles')).toBe(rows * (columns - 1));
         expect([tokens[0], tokens.at(-1)]).toEqual(['start', 'end']);
+        expect(tilesWithin(tokens.length, patches, 36)).toBe(rows * columns);
+        expect(tilesWithin(tokens.length - 1, patches, 36)).toBe(Math.max(1, rows * columns - 1));
       }),
     );
   });

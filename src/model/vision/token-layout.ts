@@ -14,6 +14,14 @@ export const PICTURE_TOKENS = {
 
 export type PictureToken = keyof typeof PICTURE_TOKENS;
 
+/** The most tiles, up to `maxTiles`, with which no picture has more than `maxTokens` tokens; one at least. */
+export function tilesWithin(maxTokens: number, patchesPerTile: number, maxTiles: number): number {
+  let tiles = maxTiles;
+  // A separator follows every tile.
+  while (tiles > 1 && (tiles + 1) * patchesPerTile + tiles + 3 > maxTokens) tiles--;
+  return tiles;
+}
+
 /**
  * The tokens of a picture: its tiles row by row with separators where there are several, then the whole picture.
  * `patch` occurs once per row of the tower's output, in the order of its rows (transformers' processing_llama4.py).

@@ -93,11 +93,11 @@ export interface VisionPlanOptions {
   readonly arenaLimit?: number;
 }
 
-/** Enough tokens for a batch to be worth unpacking weights for; more only takes memory. */
-const STEP_TOKENS = 2048;
+/** Tokens of a step, so that every thread has work and a step, which cannot be stopped, is over in a while. */
+const STEP_TOKENS = { perThread: 256, most: 4096 };
 
-/** Queries of one head that share a pass over the keys. */
-export const QUERY_ROWS = 64;
+/** Queries of one head that share a pass over the keys; the kernel takes five at a time. */
+export const QUERY_ROWS = 75;
 
 /**
  * Decides where each weight and buffer of a Llama 4 vision tower goes. Pure. Throws `missing-tensor`,
@@ -113,7 +113,8 @@ export function planVision(
   const patches = (config.imageSize / config.patchSize) ** 2;
   const tokensPerTile = patches + 1;
   const rowsPerTile = patches / scaleFactor ** 2;
-  const batchTiles = Math.max(1, Math.floor(STEP_TOKENS / tokensPerTile));
+  const stepTokens = Math.min(options.threads * STEP_TOKENS.perThread, STEP_TOKENS.most);
+  const batchTiles = Math.max(1, Math.round(stepTokens / tokensPerTile));
   const tokens = batchTiles * tokensPerTile;
   const rows = batchTiles * rowsPerTile;
   const patchWidth = config.channels * config.patchSize ** 2;

@@ -29,6 +29,11 @@ export interface VisionRuntimeOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface EncodeOptions {
+  readonly onProgress?: (doneTiles: number, totalTiles: number) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** What the tower makes of a picture's tiles. */
 export interface EncodedTiles {
   /** The adapter's output, f32 `[tiles × rowsPerTile][adapterOutput]`. */
@@ -94,8 +99,8 @@ export class VisionRuntime {
   }
 
   /** Runs tiles through the tower; `signal` stops between batches (kind `cancelled`). Calls take turns. */
-  encode(tiles: Tiles, signal?: AbortSignal): Promise<EncodedTiles> {
-    const result = this.#queue.then(() => this.#encode(tiles, signal));
+  encode(tiles: Tiles, options: EncodeOptions = {}): Promise<EncodedTiles> {
+    const result = this.#queue.then(() => this.#encode(tiles, options));
     this.#queue = result.catch(() => {});
     return result;
   }
@@ -105,7 +110,7 @@ export class VisionRuntime {
     await this.#pool.close();
   }
 
-  async #encode({ count, pixels }: Tiles, signal: AbortSignal | undefined): Promise<EncodedTiles> {
+  async #encode({ count, pixels }: Tiles, { signal, onProgress }: EncodeOptions): Promise<EncodedTiles> {
     const { buffers, batchTiles, rowsPerTile } = this.#layout;
     const features = new Float32Array(count * rowsPerTile * buffers.features.columns);
     const rows = new Float32Array(count * rowsPerTile * buffers.rows.columns);
@@ -125,6 +130,7 @@ export class VisionRuntime {
         const start = buffer.offset / 4;
         target.set(this.#home.subarray(start, start + tiles * perTile), first * perTile);
       }
+      onProgress?.(first + tiles, count);
     }
     return { features, rows };
   }
