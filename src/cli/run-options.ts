@@ -1,7 +1,9 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { CACHE_EXPERTS } from './expert-cache.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
+import { OUTPUT_FORM_OPTIONS } from './output-form.js';
 import { PICTURE_OPTIONS } from './pictures.js';
+import { REPACK } from './shared-options.js';
 import { SPECULATION_OPTIONS } from './speculation.js';
 
 const PROMPT = 'Prompt';
@@ -158,6 +160,7 @@ export const RUN_OPTIONS = {
     max: 65536,
     help: 'prompt tokens computed at once',
   }),
+  repack: { ...REPACK, group: ENGINE },
   cacheExperts: { ...CACHE_EXPERTS, group: ENGINE },
   cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'f32'], {
     group: ENGINE,
@@ -169,6 +172,7 @@ export const RUN_OPTIONS = {
     initial: undefined,
     help: 'the same as -ctk: keys and values share one format',
   }),
+  ...OUTPUT_FORM_OPTIONS,
   ...SPECULATION_OPTIONS,
   ...IGNORED_OPTIONS,
 } as const;

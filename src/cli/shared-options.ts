@@ -1,4 +1,4 @@
-import { integer } from './options.js';
+import { choice, integer } from './options.js';
 import type { Positional } from './verb.js';
 
 // What several verbs take in the same words.
@@ -26,4 +26,9 @@ export const BATCH_SIZE = integer(['-b', '--batch-size'], {
   min: 1,
   max: 65536,
   help: 'tokens computed at once',
+});
+
+export const REPACK = choice(['--repack'], ['full', 'lean', 'off'], {
+  initial: 'lean' as const,
+  help: 'how weights are laid out in memory: at most 15 % larger than in the file, as large as is fastest, or as in the file',
 });

@@ -8,7 +8,7 @@ import { loadFromSource } from '../../generate/load-model.js';
 import { encodeCalibrationTexts, readTextFiles } from '../calibration-texts.js';
 import { CACHE_EXPERTS } from '../expert-cache.js';
 import { choice, text, texts, toggle } from '../options.js';
-import { MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
+import { MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
 
@@ -39,11 +39,12 @@ export const calibrateVerb = defineVerb({
       help: 'read special tokens spelled out in a text as such',
     }),
     threads: THREADS,
+    repack: REPACK,
     cacheExperts: CACHE_EXPERTS,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {
-    const { files, output, contextSize, threads, cacheExperts } = values;
+    const { files, output, contextSize, threads, repack, cacheExperts } = values;
     if (files.length === 0) {
       throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
     }
@@ -58,6 +59,7 @@ export const calibrateVerb = defineVerb({
       const modelIdentity = await filesIdentity(await inputFiles(source));
       const model = await loadFromSource(source, {
         threads,
+        repack,
         contextSize,
         cacheExperts,
         collect: true,

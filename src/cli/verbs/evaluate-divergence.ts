@@ -13,9 +13,9 @@ import {
 } from '../../evaluate/index.js';
 import { modelFingerprint } from '../../formats/fingerprint.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
-import { loadFromSource, loadModel } from '../../generate/load-model.js';
+import { type LoadOptions, loadFromSource, loadModel } from '../../generate/load-model.js';
 import { text, toggle } from '../options.js';
-import { BATCH_SIZE, MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
+import { BATCH_SIZE, MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { readPromptInput } from '../text-input.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -46,10 +46,11 @@ export const evaluateDivergenceVerb = defineVerb({
     ...WINDOW_OPTIONS,
     threads: THREADS,
     batchSize: BATCH_SIZE,
+    repack: REPACK,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values, given }) => {
-    const { reference, base, cache, threads, batchSize } = values;
+    const { reference, base, cache, threads, batchSize, repack } = values;
     if (base !== undefined && cache !== undefined) {
       throw usage(
         'unexpected-option',
@@ -64,7 +65,7 @@ export const evaluateDivergenceVerb = defineVerb({
     }
     const run: Run = {
       terminal,
-      load: { threads, batchSize, signal: terminal.signal },
+      load: { threads, batchSize, repack, signal: terminal.signal },
       content: values.file === undefined ? undefined : await readPromptInput(terminal, values.file),
       contextSize: given.has('contextSize') || reference !== undefined ? values.contextSize : undefined,
       chunks: values.chunks < 1 ? undefined : values.chunks,
@@ -76,7 +77,7 @@ export const evaluateDivergenceVerb = defineVerb({
 
 interface Run {
   readonly terminal: Terminal;
-  readonly load: { readonly threads?: number; readonly batchSize?: number; readonly signal: AbortSignal };
+  readonly load: Pick<LoadOptions, 'threads' | 'batchSize' | 'repack' | 'signal'>;
   readonly content: string | undefined;
   /** Absent: that of the base file. */
   readonly contextSize: number | undefined;

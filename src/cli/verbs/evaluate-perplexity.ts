@@ -3,7 +3,7 @@ import { evaluatePerplexity, type PerplexityResult } from '../../evaluate/index.
 import { loadModel } from '../../generate/load-model.js';
 import { CACHE_EXPERTS } from '../expert-cache.js';
 import { text, toggle } from '../options.js';
-import { BATCH_SIZE, MODEL, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
+import { BATCH_SIZE, MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { readPromptInput } from '../text-input.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -20,17 +20,18 @@ export const evaluatePerplexityVerb = defineVerb({
     ...WINDOW_OPTIONS,
     threads: THREADS,
     batchSize: BATCH_SIZE,
+    repack: REPACK,
     cacheExperts: CACHE_EXPERTS,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {
-    const { contextSize, threads, batchSize, cacheExperts } = values;
+    const { contextSize, threads, batchSize, repack, cacheExperts } = values;
     if (values.file === undefined) {
       throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
     }
     const content = await readPromptInput(terminal, values.file);
     const { signal } = terminal;
-    const model = await loadModel(path, { threads, contextSize, batchSize, cacheExperts, signal });
+    const model = await loadModel(path, { threads, contextSize, batchSize, repack, cacheExperts, signal });
     try {
       const result = await withProgress(terminal, { label: 'evaluating', unit: 'items' }, (report) =>
         evaluatePerplexity(model, content, {

@@ -2,11 +2,13 @@ import { randomInt } from 'node:crypto';
 import { CriaError } from '../../base/errors.js';
 import { Conversation, chatFormat } from '../../chat/index.js';
 import { IMAGE_TOKEN, placeImages } from '../../chat/prompt-images.js';
+import { TokenGrammar } from '../../generate/grammar/index.js';
 import { type EncodedImage, loadModel, type Model } from '../../generate/load-model.js';
 import { chatLoop } from '../chat-loop.js';
 import { GenerationSession } from '../generation.js';
 import { LineReader } from '../line-reader.js';
 import type { OptionValues } from '../options.js';
+import { readOutputForm } from '../output-form.js';
 import { encodePicture, readPicture, readPictures } from '../pictures.js';
 import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
@@ -44,12 +46,14 @@ export const run = defineVerb({
     warnOfIgnored(terminal, values);
     checkSpeculation(values);
     const kvType = cacheType(values);
+    const form = await readOutputForm(terminal, values);
     const input = await readRunInput(terminal, values);
     const pictures = await readPictures(path, values);
     const { contextSize, threads, batchSize } = values;
     const engine = {
       threads: threads !== undefined && threads > 0 ? threads : undefined,
       batchSize,
+      repack: values.repack,
       kvType,
       signal: terminal.signal,
     };
@@ -73,6 +77,7 @@ export const run = defineVerb({
       const session = new GenerationSession(terminal, model, {
         values,
         drafter: draft.drafter,
+        constraint: form && new TokenGrammar(form, model.tokenizer),
         seed: chooseSeed(values),
         loadSeconds,
       });
