@@ -41,5 +41,9 @@ describe('planArenas', () => {
     const plan = planArenas({ common: [], home: [], blocks: [2 ** 31, 2 ** 30, 2 ** 30] });
     expect(plan.blocks[1]).toEqual({ arena: 0, offset: PAGE_BYTES + 2 ** 31 });
     expect(plan.blocks[2]).toEqual({ arena: 1, offset: PAGE_BYTES });
+    const rest = 2 ** 31 - PAGE_BYTES;
+    expect(planArenas({ common: [], home: [], blocks: [2 ** 31, rest - 64] }).arenaBytes).toEqual([2 ** 32]);
+    // An address of 2^32 would be 0 to the kernels.
+    expect(planArenas({ common: [], home: [], blocks: [2 ** 31, rest] }).arenaBytes).toHaveLength(2);
   });
 });

@@ -30,7 +30,7 @@ export interface ArenaRequest {
 }
 
 export const PAGE_BYTES = 65_536;
-/** 65,536 pages of 64 KiB is what a WebAssembly memory can address with 32 bits. */
+/** 65,536 pages of 64 KiB is what a WebAssembly memory can address with 32 bits; its last 64 bytes stay unused. */
 export const ARENA_LIMIT = PAGE_BYTES * 65_536;
 /** Kernels load 16 bytes at a time; 64 keeps every block on its own cache lines. */
 const ALIGNMENT = 64;
@@ -46,7 +46,8 @@ function aligned(bytes: number): number {
  * Throws `arena-block-too-large` when a block does not fit an empty arena.
  */
 export function planArenas(request: ArenaRequest): ArenaPlan {
-  const limit = request.limit ?? ARENA_LIMIT;
+  // The last line stays free, so that the address after a block is always below 2^32: kernels compare with it.
+  const limit = (request.limit ?? ARENA_LIMIT) - ALIGNMENT;
   let commonEnd = FIRST_OFFSET;
   const common = request.common.map((bytes) => {
     const offset = commonEnd;
