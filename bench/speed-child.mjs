@@ -2,6 +2,7 @@
 // Started by speed.mjs: node speed-child.mjs '{"engine": …, "file": …, …}'
 import { existsSync, readFileSync } from 'node:fs';
 import { resourceUsage } from 'node:process';
+import { openModel } from '../dist/convert/open-model.js';
 
 /** Enough for caches, for pages of a mapped file and for compilers that optimize what runs often. */
 const WARM_UP = { prompt: 64, new: 8 };
@@ -9,19 +10,28 @@ const WARM_UP = { prompt: 64, new: 8 };
 const options = JSON.parse(process.argv[2]);
 const { engine, file, threads, flashAttention } = options;
 const contextSize = Math.ceil((options.prompt + options.new + 1) / 256) * 256;
-const prompt = promptTokens(options.prompt, 4096);
+const words = await wordTokens(file);
+const prompt = randomItems(words, options.prompt);
 
 if (engine === 'wllama') {
   const { measureWllama } = await import('./peers/wllama.mjs');
-  print(await measureWllama(file, { ...options, contextSize, prompt, warmUp: WARM_UP }));
+  const text = (count) =>
+    prompt
+      .slice(0, count)
+      .map((word) => word.text)
+      .join('');
+  const texts = { warmUp: text(WARM_UP.prompt), prompt: text(options.prompt) };
+  const settings = { threads, contextSize, texts, new: options.new, warmUpNew: WARM_UP.new };
+  print(await measureWllama(file, { ...settings, allowed: words.map(({ id }) => id) }));
 } else {
   const { version, open, close } = engine === 'cria' ? await startCria() : await startLlamaCpp();
   const rssBefore = peakRss();
   const started = performance.now();
   const model = await open();
   const loadSeconds = (performance.now() - started) / 1000;
-  await measure(model, prompt.slice(0, WARM_UP.prompt), WARM_UP.new);
-  const rates = await measure(model, prompt, options.new);
+  const ids = prompt.map(({ id }) => id);
+  await measure(model, ids.slice(0, WARM_UP.prompt), WARM_UP.new);
+  const rates = await measure(model, ids, options.new);
   print({ version, loadSeconds, peakRss: peakRss(), rssBefore, ...rates });
   await close();
 }
@@ -72,12 +82,22 @@ async function startLlamaCpp() {
   return { version: llama.name, open: () => llama.open(file, contextSize), close: llama.close };
 }
 
-/** Any tokens will do for the time; those of a fixed generator are the same for every engine. */
-function promptTokens(count, vocabSize) {
+/** Tokens that are a space and small letters: a row of them is the same tokens again when it is read as text. */
+async function wordTokens(path) {
+  const source = await openModel(path);
+  const tokens = source.metadata.get('tokenizer.ggml.tokens').value;
+  await source.close();
+  return tokens.flatMap((text, id) =>
+    /^\u0120[a-z]+$/.test(text) ? [{ id, text: text.replace('\u0120', ' ') }] : [],
+  );
+}
+
+/** The same for every engine. */
+function randomItems(items, count) {
   let state = 1;
   return Array.from({ length: count }, () => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return (state >>> 8) % vocabSize;
+    return items[(state >>> 8) % items.length];
   });
 }
 

@@ -26,15 +26,13 @@ export function speedTables({ machine, settings, engines, results }) {
   ];
   for (const metric of METRICS) lines.push(`### ${metric.title}`, table(metric, engines, results));
   const errors = results.flatMap(({ file, runs }) =>
-    engines.flatMap((engine) =>
-      runs[engine].error ? [`- ${engine} does not load ${file}: ${runs[engine].error}`] : [],
-    ),
+    engines.flatMap((engine) => (runs[engine].error ? [`- ${engine}, ${file}: ${runs[engine].error}`] : [])),
   );
   if (errors.length > 0) lines.push(errors.join('\n'));
   return lines.join('\n\n');
 }
 
-export function spread(numbers) {
+function spread(numbers) {
   const sorted = [...numbers].sort((a, b) => a - b);
   const middle = (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
   return { min: sorted[0], median: middle, max: sorted.at(-1) };
@@ -47,7 +45,7 @@ function table({ of }, engines, results) {
     file,
     (bytes / 1e9).toFixed(2),
     ...engines.map((engine) =>
-      Array.isArray(runs[engine]) ? digits(spread(runs[engine].map(of)).median) : 'does not load',
+      Array.isArray(runs[engine]) ? digits(spread(runs[engine].map(of)).median) : '–',
     ),
     ...others.map((engine) => ratio(runs.cria, runs[engine], of)),
   ]);

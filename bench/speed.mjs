@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readBandwidth } from './bandwidth.mjs';
 import { benchFile } from './bench-files.mjs';
-import { speedTables, spread } from './speed-tables.mjs';
+import { speedTables } from './speed-tables.mjs';
 
 const ALL = [
   'nano-scout:BF16',
@@ -19,6 +19,9 @@ const ALL = [
   ),
 ];
 const QUICK = ['nano-scout:UD-Q4_K_XL', 'scout-slice:UD-IQ2_XXS', 'scout-slice:UD-Q4_K_XL'];
+
+/** Above this, one run of wllama takes minutes. */
+const WLLAMA_BYTES = 2 ** 30;
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -79,7 +82,10 @@ function measureFile({ label, path }) {
     const order = round % 2 === 0 ? engines : [...engines].reverse();
     for (const engine of order) {
       if (!Array.isArray(runs[engine])) continue;
-      const run = runEngine(engine, path);
+      const run =
+        engine === 'wllama' && statSync(path).size > WLLAMA_BYTES && !positionals.includes(path)
+          ? { error: 'not measured above 1 GiB, where it takes minutes' }
+          : runEngine(engine, path);
       if (run.error === undefined) {
         runs[engine].push(run);
       } else {
@@ -114,7 +120,7 @@ function runEngine(engine, file) {
 }
 
 function describe({ error, prompt, generation, loadSeconds }) {
-  if (error) return `does not load: ${error}`;
+  if (error) return error;
   const digits = (x) => x.toPrecision(3);
   return `prompt ${digits(prompt)} t/s, generation ${digits(generation)} t/s, load ${digits(loadSeconds)} s`;
 }
