@@ -6,6 +6,8 @@ export interface ModelName {
   readonly repo: string;
   /** As typed after the colon: `Q4_K_M`, `ud-q2_k_xl`. */
   readonly quant?: string;
+  /** The type was not typed: it is the one that a short name stands for. */
+  readonly isUsualQuant?: boolean;
   /** Branch, tag or commit, when the name (a web address) holds one. */
   readonly revision?: string;
   /** A file or folder of the repository, when the name goes on behind it. */
@@ -32,7 +34,9 @@ export function parseModelName(text: string): ModelName | undefined {
     const model = Object.hasOwn(KNOWN_MODELS, known[1]!.toLowerCase())
       ? KNOWN_MODELS[known[1]!.toLowerCase()]
       : undefined;
-    return model && { repo: model.repo, quant: known[2] ?? model.quant };
+    return (
+      model && { repo: model.repo, quant: known[2] ?? model.quant, isUsualQuant: known[2] === undefined }
+    );
   }
   const [address = ''] = text.replace(SITE, '').split(/[?#]/, 1);
   const colon = address.indexOf(':');

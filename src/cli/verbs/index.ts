@@ -12,6 +12,18 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Write text or chat with a model',
     load: async () => (await import('./run.js')).run,
   },
+  pull: {
+    summary: 'Fetch a model from the Hub',
+    load: async () => (await import('./pull.js')).pull,
+  },
+  list: {
+    summary: 'Show the models that have been fetched',
+    load: async () => (await import('./list.js')).list,
+  },
+  rm: {
+    summary: 'Remove a fetched model',
+    load: async () => (await import('./rm.js')).rm,
+  },
   convert: {
     summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
     load: async () => (await import('./convert.js')).convert,
