@@ -8,7 +8,8 @@ import { openVisionCheckpoint } from '../src/convert/checkpoint-source.js';
 import { convertCheckpoint } from '../src/convert/convert.js';
 import { openModel } from '../src/convert/open-model.js';
 import { openVision, rightlyNamed } from '../src/convert/open-vision.js';
-import type { TensorSource } from '../src/formats/tensor-source.js';
+import { rowBytes } from '../src/formats/ggml-types.js';
+import { elementCount, type TensorInfo, type TensorSource } from '../src/formats/tensor-source.js';
 import { loadModel } from '../src/generate/load-model.js';
 import { Llama4Runtime } from '../src/model/llama4-runtime.js';
 import { decodePicture } from '../src/model/vision/decode-picture.js';
@@ -18,6 +19,8 @@ import {
   VisionRuntime,
   type VisionRuntimeOptions,
 } from '../src/model/vision/vision-runtime.js';
+import { encodeQ8_0 } from '../src/quant/encode/q8.js';
+import { blockFormat } from '../src/quant/index.js';
 import { goldenFloats, goldenJson, goldenPath, largestDifference, NANO_SCOUT } from './golden.js';
 
 const PICTURES = ['image-square', 'image-wide', 'image-tall'];
@@ -78,6 +81,17 @@ describe('the vision tower against transformers', () => {
       expect(largestDifference(found!.rows, expected!.rows)).toBe(0);
     }
     await Promise.all([source.close(), misnamed.close()]);
+  });
+
+  it('close to that from eight-bit weights', async () => {
+    const [expected] = await encode(checkpoint, ['image-tall']);
+    const [found] = await encode(inEightBits(checkpoint), ['image-tall']);
+    const size = Math.sqrt(expected!.rows.reduce((sum, value) => sum + value ** 2, 0));
+    const error = Math.sqrt(
+      expected!.rows.reduce((sum, value, i) => sum + (value - found!.rows[i]!) ** 2, 0),
+    );
+    expect(error / size).toBeLessThan(0.05);
+    expect(error).toBeGreaterThan(0);
   });
 });
 
@@ -171,3 +185,30 @@ describe('pictures in prompts against transformers', () => {
     await Promise.all([model.close(), tower.close(), text.close(), checkpoint.close()]);
   });
 });
+
+/** The same with the weights of the blocks and the adapter as Q8_0. */
+function inEightBits(source: TensorSource): TensorSource {
+  const tensors = new Map([...source.tensors].map(([name, info]) => [name, eightBits(info)]));
+  return {
+    path: source.path,
+    metadata: source.metadata,
+    tensors,
+    readRows: async (name, start, count, target) => {
+      const stored = source.tensors.get(name)!;
+      if (tensors.get(name) === stored) return source.readRows(name, start, count, target);
+      const rows = new Uint8Array(count * rowBytes(stored.type, stored.shape[0]!));
+      await source.readRows(name, start, count, rows);
+      const floats = new Float32Array(count * stored.shape[0]!);
+      blockFormat(stored.type).decode(rows, floats);
+      encodeQ8_0(floats, target, stored.shape[0]!);
+    },
+    close: async () => {},
+  };
+}
+
+function eightBits(info: TensorInfo): TensorInfo {
+  const columns = info.shape[0]!;
+  const isWeight = /^v\.blk.*(attn|ffn).*weight$|^mm\./.test(info.name);
+  const bytes = (rowBytes('Q8_0', 32) * elementCount(info.shape)) / 32;
+  return isWeight && columns % 32 === 0 ? { ...info, type: 'Q8_0', bytes } : info;
+}
