@@ -3,6 +3,7 @@ import type { GenerationSummary } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
 import type { Drafter } from '../generate/speculation/drafter.js';
 import type { ExpertCacheStatistics } from '../model/expert-store.js';
+import { reusablePrefix } from '../model/sequence-model.js';
 import { describeExperts } from './expert-cache.js';
 import type { OptionValues } from './options.js';
 import type { RUN_OPTIONS } from './run-options.js';
@@ -24,8 +25,6 @@ export class GenerationSession {
   readonly #loadSeconds: number;
   #answers = 0;
   #experts: ExpertCacheStatistics | undefined;
-  /** Tokens whose keys and values the model's cache holds, from position 0. */
-  #cached: readonly number[] = [];
 
   constructor(
     terminal: Terminal,
@@ -50,9 +49,7 @@ export class GenerationSession {
     const { stdout, stderr } = this.terminal;
     const { predict, stop, temperature, topK, topP, minP, special, ignoreEos } = this.#values;
     const { repeatPenalty, repeatLastN, presencePenalty, frequencyPenalty } = this.#values;
-    const cachedTokens = commonPrefix(this.#cached, prompt);
-    // Until the new figures are known: whatever happens, no more than this is in the cache for certain.
-    this.#cached = prompt.slice(0, cachedTokens);
+    const cachedTokens = reusablePrefix(this.model.cachedTokens(0), prompt);
     const tokens = this.model.generate(prompt, {
       maxTokens: predict < 0 ? undefined : predict,
       temperature,
@@ -72,17 +69,14 @@ export class GenerationSession {
       drafter: this.#drafter,
       signal,
     });
-    const ids: number[] = [];
     let text = '';
     let step = await tokens.next();
     for (; !step.done; step = await tokens.next()) {
-      ids.push(step.value.id);
       text += step.value.text;
       const shown = stdout.isTTY ? withoutControls(step.value.text) : step.value.text;
       if (!stdout.write(shown)) await drained(stdout);
     }
     const summary = step.value;
-    this.#cached = [...prompt, ...ids].slice(0, summary.evaluatedTokens);
     if (!text.endsWith('\n')) stdout.write('\n');
     stderr.write(`${this.#describe(summary)}\n`);
     this.#experts = this.model.expertCache;
@@ -114,12 +108,6 @@ export class GenerationSession {
 
 function rate(tokens: number, seconds: number): string {
   return tokens > 0 && seconds > 0 ? `${(tokens / seconds).toFixed(1)} tok/s` : '- tok/s';
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  const end = Math.min(a.length, b.length);
-  for (let i = 0; i < end; i++) if (a[i] !== b[i]) return i;
-  return end;
 }
 
 /** A model is not to move the cursor, rename the window or type answers: its text has line breaks and tabs only. */

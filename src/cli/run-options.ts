@@ -145,13 +145,13 @@ export const RUN_OPTIONS = {
     initial: undefined,
     min: -1,
     max: 512,
-    help: 'worker threads (default: one per processor core)',
+    help: 'worker threads (default: one per physical core)',
   }),
   contextSize: integer(['-c', '--ctx-size'], {
     group: ENGINE,
-    initial: 0,
+    initial: undefined,
     min: 0,
-    help: 'tokens that prompt and answer may have together; 0 chooses a length that suits the model',
+    help: "tokens that prompt and answer may have together; 0 is the model's own limit (default: that, at most 8192)",
   }),
   batchSize: integer(['-b', '--batch-size'], {
     group: ENGINE,
@@ -162,15 +162,15 @@ export const RUN_OPTIONS = {
   }),
   repack: { ...REPACK, group: ENGINE },
   cacheExperts: { ...CACHE_EXPERTS, group: ENGINE },
-  cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'f32'], {
+  cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'q8_0', 'f32'], {
     group: ENGINE,
     initial: undefined,
-    help: 'number format of the attention cache (default f16)',
+    help: "number format of the attention cache's keys; q8_0 takes half the memory of f16 (default f16)",
   }),
-  cacheTypeV: choice(['-ctv', '--cache-type-v'], ['f16', 'f32'], {
+  cacheTypeV: choice(['-ctv', '--cache-type-v'], ['f16', 'q8_0', 'f32'], {
     group: ENGINE,
     initial: undefined,
-    help: 'the same as -ctk: keys and values share one format',
+    help: 'the same for its values',
   }),
   ...OUTPUT_FORM_OPTIONS,
   ...SPECULATION_OPTIONS,

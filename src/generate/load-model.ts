@@ -6,7 +6,7 @@ import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
 import type { CollectedSquares, CollectingModel } from '../model/collecting-model.js';
 import type { ExpertCacheStatistics } from '../model/expert-store.js';
-import type { CacheType, CacheTypes } from '../model/layout.js';
+import type { CacheType, CacheTypes, ModelPlan } from '../model/layout.js';
 import { Llama4Runtime } from '../model/llama4-runtime.js';
 import type { SequenceModel, SequencePart } from '../model/sequence-model.js';
 import type { Outputs } from '../model/token-model.js';
@@ -18,9 +18,9 @@ import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } f
 export type { EncodedImage, EncodeImageOptions } from './image-encoder.js';
 
 export interface LoadOptions {
-  /** Worker threads; default: the processors this process may use. */
+  /** Worker threads; default: the physical cores this process may use. */
   readonly threads?: number;
-  /** Positions the cache holds of each sequence; default: the model's own limit, at most 8192. */
+  /** Positions the cache holds of each sequence; 0 for the model's own limit; default: that, at most 8192. */
   readonly contextSize?: number;
   /** Sequences the cache holds, which `evaluateBatch` computes together; default 1. */
   readonly parallel?: number;
@@ -49,6 +49,8 @@ export interface LoadOptions {
    * from a folder that has one, none otherwise.
    */
   readonly mmproj?: string;
+  /** Told what will take how much memory, before any is taken; `describeMemory` puts it in words. */
+  readonly onPlan?: (plan: ModelPlan, contextSize: number) => void;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }

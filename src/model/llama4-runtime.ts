@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import { availableParallelism, freemem } from 'node:os';
+import { freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
+import { computeThreads } from '../base/processors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
 import { createArenas } from '../engine/arena-memories.js';
 import { compileKernels, type SimdBuild } from '../engine/kernels.js';
@@ -26,9 +27,9 @@ import type { Outputs } from './token-model.js';
 const require = createRequire(import.meta.url);
 
 export interface RuntimeOptions {
-  /** Worker threads; default: the processors this process may use. */
+  /** Worker threads; default: the physical cores this process may use. */
   readonly threads?: number;
-  /** Positions the cache holds of each sequence; default: the model's own limit, at most 8192. */
+  /** Positions the cache holds of each sequence; 0 for the model's own limit; default: that, at most 8192. */
   readonly contextSize?: number;
   /** Sequences the cache holds; default 1. */
   readonly parallel?: number;
@@ -51,6 +52,8 @@ export interface RuntimeOptions {
   readonly repack?: RepackMode;
   /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
   readonly collect?: boolean;
+  /** Told what will take how much memory, before any is taken. */
+  readonly onPlan?: (plan: ModelPlan, contextSize: number) => void;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -114,10 +117,12 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
    */
   static async load(source: TensorSource, options: RuntimeOptions = {}): Promise<Llama4Runtime> {
     const config = configFromMetadata(source.metadata, source.tensors);
-    const threads = checkCount('threads', options.threads ?? availableParallelism(), MAX_THREADS);
+    const threads = checkCount('threads', options.threads ?? computeThreads(), MAX_THREADS);
     const contextSize = checkCount(
       'context size',
-      options.contextSize || Math.min(config.contextLength, DEFAULT_CONTEXT),
+      options.contextSize === 0
+        ? config.contextLength
+        : (options.contextSize ?? Math.min(config.contextLength, DEFAULT_CONTEXT)),
       config.contextLength,
     );
     const parallel = checkCount('parallel', options.parallel ?? 1, MAX_SEQUENCES);
@@ -140,6 +145,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
               readAhead: options.readAhead ?? true,
             },
     });
+    options.onPlan?.(plan, contextSize);
     checkMemory(plan, contextSize, freemem());
 
     const module = await compileKernels(options.simd);

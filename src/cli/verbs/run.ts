@@ -4,6 +4,7 @@ import { Conversation, chatFormat } from '../../chat/index.js';
 import { IMAGE_TOKEN, placeImages } from '../../chat/prompt-images.js';
 import { TokenGrammar } from '../../generate/grammar/index.js';
 import { type EncodedImage, loadModel, type Model } from '../../generate/load-model.js';
+import { describeMemory } from '../../model/memory-summary.js';
 import { chatLoop } from '../chat-loop.js';
 import { GenerationSession } from '../generation.js';
 import { LineReader } from '../line-reader.js';
@@ -45,7 +46,6 @@ export const run = defineVerb({
     }
     warnOfIgnored(terminal, values);
     checkSpeculation(values);
-    const kvType = cacheType(values);
     const form = await readOutputForm(terminal, values);
     const input = await readRunInput(terminal, values);
     const pictures = await readPictures(path, values);
@@ -54,7 +54,7 @@ export const run = defineVerb({
       threads: threads !== undefined && threads > 0 ? threads : undefined,
       batchSize,
       repack: values.repack,
-      kvType,
+      kvType: { keys: values.cacheTypeK ?? 'f16', values: values.cacheTypeV ?? 'f16' },
       signal: terminal.signal,
     };
     const started = performance.now();
@@ -65,7 +65,11 @@ export const run = defineVerb({
         loadModel(path, {
           ...engine,
           mmproj: values.mmproj,
-          contextSize: contextSize > 0 ? contextSize : undefined,
+          contextSize,
+          onPlan: (plan, size) => {
+            // Only who asks for a context of their own size wants to know what it takes.
+            if (contextSize !== undefined) terminal.stderr.write(`${describeMemory(plan, size)}\n`);
+          },
           cacheExperts: values.cacheExperts,
           onProgress,
         }),
@@ -158,17 +162,6 @@ function warnOfIgnored(terminal: Terminal, values: RunValues): void {
   if (flags.length > 0) {
     terminal.stderr.write(`cria: ${flags.join(', ')} without effect: there is no GPU back end\n`);
   }
-}
-
-function cacheType({ cacheTypeK, cacheTypeV }: RunValues): 'f16' | 'f32' | undefined {
-  if (cacheTypeK !== undefined && cacheTypeV !== undefined && cacheTypeK !== cacheTypeV) {
-    throw new CriaError(
-      'unsupported',
-      'mixed-cache-types',
-      `--cache-type-k and --cache-type-v expect the same type, found ${cacheTypeK} and ${cacheTypeV}`,
-    );
-  }
-  return cacheTypeK ?? cacheTypeV;
 }
 
 function chooseSeed({ seed }: RunValues): number {
