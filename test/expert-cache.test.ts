@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { convertCheckpoint } from '../src/convert/convert.js';
 import { openModel } from '../src/convert/open-model.js';
+import { quantizeModel } from '../src/dynamic/quantize.js';
+import { uniformPlan } from '../src/dynamic/type-plan.js';
 import { splitGguf } from '../src/formats/gguf/index.js';
 import { type LoadOptions, loadModel, type Model } from '../src/generate/load-model.js';
 import { Llama4Runtime } from '../src/model/llama4-runtime.js';
@@ -95,6 +97,28 @@ describe('experts read as needed', () => {
     await source.close();
     expect(expected.equals(await logitsOf(runtime))).toBe(true);
     await runtime.close();
+  });
+
+  it('has slots of other sizes where layers have other types', async () => {
+    const mixed = join(folder, 'mixed.gguf');
+    const source = await openModel(file);
+    const plan = new Map(uniformPlan(source.tensors.values(), 'Q4_K'));
+    for (const [name, type] of [
+      ['blk.1.ffn_down_exps', 'Q8_0'] as const,
+      ['blk.4.ffn_gate_exps', 'Q2_K'] as const,
+    ]) {
+      plan.set(`${name}.weight`, type);
+    }
+    await quantizeModel(source, mixed, { plan, fileType: 15 });
+    await source.close();
+    const resident = await withModel({ repack: 'off' }, logitsOf, mixed);
+    for (const cacheExperts of [800_000, 1_500_000]) {
+      await withModel(
+        { repack: 'off', cacheExperts },
+        async (model) => expect(resident.equals(await logitsOf(model))).toBe(true),
+        mixed,
+      );
+    }
   });
 
   it('reads the parts of a split file', async () => {
