@@ -5,7 +5,7 @@ import type { Positional } from './verb.js';
 
 export const MODEL: Positional = {
   name: 'MODEL',
-  help: 'a GGUF file, the first part of a split one, or a checkpoint folder',
+  help: 'a GGUF file, the first part of a split one, a checkpoint folder, or the name of a pulled model',
 };
 
 /** Windows of text that a model runs over. */

@@ -7,6 +7,7 @@ import { textTable } from '../../formats/text-table.js';
 import { loadFromSource } from '../../generate/load-model.js';
 import { encodeCalibrationTexts, readTextFiles } from '../calibration-texts.js';
 import { CACHE_EXPERTS } from '../expert-cache.js';
+import { modelPath } from '../model-argument.js';
 import { choice, text, texts, toggle } from '../options.js';
 import { MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { defineVerb } from '../verb.js';
@@ -54,7 +55,7 @@ export const calibrateVerb = defineVerb({
     const { signal } = terminal;
     const started = performance.now();
     const textFiles = await readTextFiles(terminal, files);
-    const source = await openModel(path);
+    const source = await openModel(await modelPath(path));
     try {
       const modelIdentity = await filesIdentity(await inputFiles(source));
       const model = await loadFromSource(source, {

@@ -14,6 +14,7 @@ import {
 import { modelFingerprint } from '../../formats/fingerprint.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { type LoadOptions, loadFromSource, loadModel } from '../../generate/load-model.js';
+import { modelPath } from '../model-argument.js';
 import { text, toggle } from '../options.js';
 import { BATCH_SIZE, MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { readPromptInput } from '../text-input.js';
@@ -70,7 +71,10 @@ export const evaluateDivergenceVerb = defineVerb({
       contextSize: given.has('contextSize') || reference !== undefined ? values.contextSize : undefined,
       chunks: values.chunks < 1 ? undefined : values.chunks,
     };
-    const result = await compare(run, path, values);
+    const result = await compare(run, await modelPath(path), {
+      ...values,
+      reference: reference === undefined ? undefined : await modelPath(reference),
+    });
     terminal.stdout.write(values.json ? `${JSON.stringify(result)}\n` : describe(result));
   },
 });

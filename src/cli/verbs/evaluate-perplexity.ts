@@ -2,6 +2,7 @@ import { CriaError } from '../../base/errors.js';
 import { evaluatePerplexity, type PerplexityResult } from '../../evaluate/index.js';
 import { loadModel } from '../../generate/load-model.js';
 import { CACHE_EXPERTS } from '../expert-cache.js';
+import { modelPath } from '../model-argument.js';
 import { text, toggle } from '../options.js';
 import { BATCH_SIZE, MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
 import { readPromptInput } from '../text-input.js';
@@ -24,11 +25,12 @@ export const evaluatePerplexityVerb = defineVerb({
     cacheExperts: CACHE_EXPERTS,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
-  run: async (terminal, { positionals: [path = ''], values }) => {
+  run: async (terminal, { positionals: [argument = ''], values }) => {
     const { contextSize, threads, batchSize, repack, cacheExperts } = values;
     if (values.file === undefined) {
       throw new CriaError('usage', 'missing-argument', 'missing text: expected -f FILE');
     }
+    const path = await modelPath(argument);
     const content = await readPromptInput(terminal, values.file);
     const { signal } = terminal;
     const model = await loadModel(path, { threads, contextSize, batchSize, repack, cacheExperts, signal });

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { describeGguf, openGguf, renderGguf } from '../../formats/gguf/index.js';
 import { describeSafetensors, openSafetensors, renderSafetensors } from '../../formats/safetensors/index.js';
+import { modelPath } from '../model-argument.js';
 import { toggle } from '../options.js';
 import { defineVerb } from '../verb.js';
 
@@ -18,7 +19,7 @@ export const inspect = defineVerb({
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values }) => {
-    const { description, text } = await describeModel(path);
+    const { description, text } = await describeModel(await modelPath(path));
     terminal.stdout.write(values.json ? `${JSON.stringify(description, null, 1)}\n` : text());
   },
 });

@@ -9,6 +9,7 @@ import type { TypePlan } from '../../dynamic/type-plan.js';
 import { GgufFile } from '../../formats/gguf/index.js';
 import { readImatrix } from '../../formats/imatrix/index.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
+import { modelPath } from '../model-argument.js';
 import { byteSize, decimal, integer, text, texts, toggle } from '../options.js';
 import { choosePlan, type PlanValues, renderPlan, reportNotes } from '../quantize-plan.js';
 import { defineVerb, type Terminal } from '../verb.js';
@@ -98,7 +99,7 @@ export const quantize = defineVerb({
     if (output === undefined && !dryRun) {
       throw new CriaError('usage', 'missing-argument', 'missing output: expected -o FILE, or --dry-run');
     }
-    const source = await openModel(input);
+    const source = await openModel(await modelPath(input));
     try {
       await quantizeSource(terminal, source, output, values);
     } finally {

@@ -9,6 +9,7 @@ import { layoutOutput } from '../../dynamic/quantize.js';
 import type { Recipe } from '../../dynamic/recipe.js';
 import { type RecipeSize, recipeSizes } from '../../dynamic/recipe-sizes.js';
 import { RECIPES } from '../../dynamic/recipes.js';
+import { modelPath } from '../model-argument.js';
 import { text, toggle } from '../options.js';
 import { defineVerb } from '../verb.js';
 
@@ -47,7 +48,7 @@ async function sizesFor(model: string, wanted: readonly Recipe[]): Promise<Recip
       tensors.reduce((sum, { bytes }) => sum + bytes, PUBLISHED_HEADER_BYTES),
     );
   }
-  const source = await openModel(model);
+  const source = await openModel(await modelPath(model));
   try {
     return recipeSizes(wanted, shapeOf(source), (plan, _, { fileType }) =>
       layoutOutput(source, 'OUTPUT.gguf', { plan, fileType }).reduce((sum, { bytes }) => sum + bytes, 0),
