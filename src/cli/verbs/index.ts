@@ -12,6 +12,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Write text or chat with a model',
     load: async () => (await import('./run.js')).run,
   },
+  serve: {
+    summary: "Answer chats over HTTP: OpenAI's API and a web page",
+    load: async () => (await import('./serve.js')).serve,
+  },
   pull: {
     summary: 'Fetch a model from the Hub',
     load: async () => (await import('./pull.js')).pull,

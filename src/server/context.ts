@@ -1,0 +1,21 @@
+import type { ChatFormat } from '../chat/index.js';
+import type { SamplingOptions } from '../generate/index.js';
+import type { Model } from '../generate/load-model.js';
+import type { ImagePolicy } from './image-source.js';
+import type { Metrics } from './metrics.js';
+import type { SlotPool } from './slots.js';
+
+/** What every endpoint works with. */
+export interface ServerContext {
+  /** The model's name in answers. */
+  readonly modelName: string;
+  readonly model: Model;
+  readonly format: ChatFormat;
+  readonly slots: SlotPool;
+  readonly metrics: Metrics;
+  /** Sampling of requests that leave it open. */
+  readonly sampling: SamplingOptions;
+  readonly images: ImagePolicy;
+  /** Seconds since 1970 when the server started. */
+  readonly created: number;
+}
