@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { CriaError } from '../../base/errors.js';
 import { loadModel } from '../../generate/load-model.js';
 import { serveModel } from '../../server/serve.js';
+import { resolveModel } from '../model-argument.js';
 import { readApiKeys, SERVE_OPTIONS } from '../serve-options.js';
 import { readTextInput } from '../text-input.js';
 import { defineVerb } from '../verb.js';
@@ -26,14 +27,15 @@ export const serve = defineVerb({
   ],
   options: SERVE_OPTIONS,
   run: async (terminal, { positionals, values }) => {
-    const path = positionals[0] ?? values.model;
-    if (path === undefined) {
+    const name = positionals[0] ?? values.model;
+    if (name === undefined) {
       throw new CriaError(
         'usage',
         'missing-argument',
         "missing MODEL: expected 'cria serve MODEL [options]'",
       );
     }
+    const { path, projector } = await resolveModel(name);
     const apiKeys = await readApiKeys(terminal, values);
     const { templateFile, contextSize, cacheTypeK: keys, cacheTypeV: valueType } = values;
     const template = templateFile === undefined ? undefined : await readTextInput(terminal, templateFile);
@@ -50,7 +52,7 @@ export const serve = defineVerb({
           batchSize,
           repack: values.repack,
           cacheExperts: values.cacheExperts,
-          mmproj: values.mmproj,
+          mmproj: values.mmproj ?? projector,
           onProgress,
           signal: terminal.signal,
         }),
