@@ -1,4 +1,5 @@
 import { CriaError } from '../base/errors.js';
+import type { Constraint } from '../generate/constraint.js';
 import type { GenerationSummary } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
 import type { Drafter } from '../generate/speculation/drafter.js';
@@ -22,6 +23,7 @@ export class GenerationSession {
   readonly #values: OptionValues<typeof RUN_OPTIONS>;
   readonly #seed: number;
   readonly #drafter: Drafter | undefined;
+  readonly #constraint: Constraint | undefined;
   readonly #loadSeconds: number;
   #answers = 0;
   #experts: ExpertCacheStatistics | undefined;
@@ -34,6 +36,7 @@ export class GenerationSession {
       seed: number;
       loadSeconds: number;
       drafter?: Drafter;
+      constraint?: Constraint;
     },
   ) {
     this.terminal = terminal;
@@ -41,6 +44,7 @@ export class GenerationSession {
     this.#values = options.values;
     this.#seed = options.seed;
     this.#drafter = options.drafter;
+    this.#constraint = options.constraint;
     this.#loadSeconds = options.loadSeconds;
   }
 
@@ -67,6 +71,7 @@ export class GenerationSession {
       showSpecial: special,
       cachedTokens,
       drafter: this.#drafter,
+      constraint: this.#constraint,
       signal,
     });
     let text = '';

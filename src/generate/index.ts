@@ -1,3 +1,4 @@
+export type { Constraint, ConstraintRun } from './constraint.js';
 export {
   type GeneratedToken,
   type GenerateOptions,
@@ -5,6 +6,14 @@ export {
   type GenerationTokenizer,
   generate,
 } from './generate.js';
+export {
+  type Grammar,
+  jsonObjectGrammar,
+  jsonSchemaGrammar,
+  parseGbnf,
+  TokenGrammar,
+  type Triggers,
+} from './grammar/index.js';
 export { type Distribution, Sampler } from './sampler.js';
 export { DEFAULT_SAMPLING, type SamplingOptions } from './sampling-options.js';
 export type { Draft, Drafter, DraftRules, DraftRun } from './speculation/drafter.js';

@@ -8,6 +8,7 @@ import { describeMemory } from '../../model/memory-summary.js';
 import { chatLoop } from '../chat-loop.js';
 import { GenerationSession } from '../generation.js';
 import { LineReader } from '../line-reader.js';
+import { resolveModel } from '../model-argument.js';
 import type { OptionValues } from '../options.js';
 import { readOutputForm } from '../output-form.js';
 import { encodePicture, readPicture, readPictures } from '../pictures.js';
@@ -28,7 +29,7 @@ export const run = defineVerb({
     {
       name: 'MODEL',
       optional: true,
-      help: 'a GGUF file, the first part of a split one, or a checkpoint folder',
+      help: 'a GGUF file, the first part of a split one, a checkpoint folder, or the name of a pulled model',
     },
   ],
   examples: [
@@ -40,15 +41,17 @@ export const run = defineVerb({
   ],
   options: RUN_OPTIONS,
   run: async (terminal, { positionals, values }) => {
-    const path = positionals[0] ?? values.model;
-    if (path === undefined) {
+    const argument = positionals[0] ?? values.model;
+    if (argument === undefined) {
       throw new CriaError('usage', 'missing-argument', "missing MODEL: expected 'cria run MODEL [options]'");
     }
+    const { path, projector } = await resolveModel(argument);
+    const mmproj = values.mmproj ?? projector;
     warnOfIgnored(terminal, values);
     checkSpeculation(values);
     const form = await readOutputForm(terminal, values);
     const input = await readRunInput(terminal, values);
-    const pictures = await readPictures(path, values);
+    const pictures = await readPictures(path, { ...values, mmproj });
     const { contextSize, threads, batchSize } = values;
     const engine = {
       threads: threads !== undefined && threads > 0 ? threads : undefined,
@@ -64,7 +67,7 @@ export const run = defineVerb({
       (onProgress) =>
         loadModel(path, {
           ...engine,
-          mmproj: values.mmproj,
+          mmproj,
           contextSize,
           onPlan: (plan, size) => {
             // Only who asks for a context of their own size wants to know what it takes.
