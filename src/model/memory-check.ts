@@ -10,6 +10,7 @@ export function checkMemory(plan: ModelPlan, contextSize: number, freeBytes: num
   const needed = plan.arenas.arenaBytes.reduce((sum, bytes) => sum + bytes, 0);
   if (needed <= freeBytes) return;
   const fits = longestContext(plan, contextSize, freeBytes - (needed - cache));
+  const orCache = expertCache > 0 ? '' : ', or --cache-experts, which reads experts of a GGUF file as needed';
   throw new CriaError(
     'resources',
     'not-enough-memory',
@@ -17,7 +18,7 @@ export function checkMemory(plan: ModelPlan, contextSize: number, freeBytes: num
       (expertCache > 0 ? `cached experts ${gib(expertCache)}, ` : '') +
       `cache for ${contextSize} positions ${gib(cache)}) ` +
       `but ${gib(freeBytes)} of memory are free: ` +
-      (fits > 0 ? `a context of ${fits} would fit` : 'a smaller model or quantization is needed'),
+      (fits > 0 ? `a context of ${fits} would fit` : `a smaller model or quantization is needed${orCache}`),
   );
 }
 

@@ -14,6 +14,7 @@ import {
 import { modelFingerprint } from '../../formats/fingerprint.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { type LoadOptions, loadFromSource, loadModel } from '../../generate/load-model.js';
+import { CACHE_EXPERTS } from '../expert-cache.js';
 import { modelPath } from '../model-argument.js';
 import { text, toggle } from '../options.js';
 import { BATCH_SIZE, MODEL, REPACK, THREADS, WINDOW_OPTIONS } from '../shared-options.js';
@@ -47,11 +48,12 @@ export const evaluateDivergenceVerb = defineVerb({
     ...WINDOW_OPTIONS,
     threads: THREADS,
     batchSize: BATCH_SIZE,
+    cacheExperts: CACHE_EXPERTS,
     repack: REPACK,
     json: toggle(['--json'], { help: 'print one JSON object' }),
   },
   run: async (terminal, { positionals: [path = ''], values, given }) => {
-    const { reference, base, cache, threads, batchSize, repack } = values;
+    const { reference, base, cache, threads, batchSize, repack, cacheExperts } = values;
     if (base !== undefined && cache !== undefined) {
       throw usage(
         'unexpected-option',
@@ -67,6 +69,7 @@ export const evaluateDivergenceVerb = defineVerb({
     const run: Run = {
       terminal,
       load: { threads, batchSize, repack, signal: terminal.signal },
+      cacheExperts,
       content: values.file === undefined ? undefined : await readPromptInput(terminal, values.file),
       contextSize: given.has('contextSize') || reference !== undefined ? values.contextSize : undefined,
       chunks: values.chunks < 1 ? undefined : values.chunks,
@@ -82,6 +85,8 @@ export const evaluateDivergenceVerb = defineVerb({
 interface Run {
   readonly terminal: Terminal;
   readonly load: Pick<LoadOptions, 'threads' | 'batchSize' | 'repack' | 'signal'>;
+  /** Of the model that is measured; the reference is loaded as a whole. */
+  readonly cacheExperts: number | undefined;
   readonly content: string | undefined;
   /** Absent: that of the base file. */
   readonly contextSize: number | undefined;
@@ -109,8 +114,8 @@ async function compare(
 }
 
 async function compareSideBySide(run: Run, path: string, reference: string): Promise<DivergenceResult> {
-  const { terminal, load, content = '', contextSize, chunks } = run;
-  const model = await loadModel(path, { ...load, contextSize });
+  const { terminal, load, cacheExperts, content = '', contextSize, chunks } = run;
+  const model = await loadModel(path, { ...load, cacheExperts, contextSize });
   try {
     const other = await loadModel(reference, { ...load, contextSize });
     try {
@@ -126,14 +131,14 @@ async function compareSideBySide(run: Run, path: string, reference: string): Pro
 }
 
 async function compareWithBase(run: Run, path: string, basePath: string): Promise<DivergenceResult> {
-  const { terminal, load, content, contextSize, chunks } = run;
+  const { terminal, load, cacheExperts, content, contextSize, chunks } = run;
   const base = await BaseFile.open(basePath);
   try {
     if (contextSize !== undefined && contextSize !== base.contextSize) {
       const found = `-c ${contextSize}`;
       throw usage('base-mismatch', `'${basePath}' has windows of ${base.contextSize} tokens, found ${found}`);
     }
-    const model = await loadModel(path, { ...load, contextSize: base.contextSize });
+    const model = await loadModel(path, { ...load, cacheExperts, contextSize: base.contextSize });
     try {
       return await withProgress(terminal, COMPARING, (onProgress) =>
         evaluateDivergenceFromBase(model, base, { text: content, chunks, onProgress, signal: load.signal }),
