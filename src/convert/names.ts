@@ -86,12 +86,15 @@ export function ggufNames(canonical: string): string[] {
 
 /** Canonical Hugging Face name of a GGUF tensor, or undefined if unknown. */
 export function huggingFaceName(gguf: string): string | undefined {
-  // llama.cpp v0.5.0 writes Llama 4's second vision norm under this name.
-  const name = gguf.replace(/^(v\.blk\.\d+)\.attn_post_norm\./, '$1.ln2.');
-  return withLayer(name, (pattern) => {
+  return withLayer(rightVisionName(gguf), (pattern) => {
     const found = huggingFaceByGguf.get(pattern);
     return found === undefined ? undefined : [found];
   })?.[0];
+}
+
+/** llama.cpp v0.5.0's converter writes a vision layer's second norm as `attn_post_norm`; other names stay. */
+export function rightVisionName(gguf: string): string {
+  return gguf.replace(/^(v\.blk\.\d+)\.attn_post_norm\./, '$1.ln2.');
 }
 
 function withLayer(name: string, lookup: (pattern: string) => string[] | undefined): string[] | undefined {

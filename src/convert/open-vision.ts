@@ -1,6 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import type { TensorInfo, TensorSource } from '../formats/tensor-source.js';
 import { openVisionCheckpoint } from './checkpoint-source.js';
+import { rightVisionName } from './names.js';
 import { openModel } from './open-model.js';
 
 /**
@@ -25,7 +26,7 @@ export function rightlyNamed(source: TensorSource): TensorSource {
   const stored = new Map<string, string>();
   const tensors = new Map<string, TensorInfo>();
   for (const [found, info] of source.tensors) {
-    const name = found.replace(/^(v\.blk\.\d+)\.attn_post_norm\./, '$1.ln2.');
+    const name = rightVisionName(found);
     if (tensors.has(name)) {
       const message = `'${source.path}' has both ${found} and ${stored.get(name)}: expected one of the two`;
       throw new CriaError('bad-file', 'duplicate-tensor', message);

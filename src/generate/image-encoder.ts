@@ -106,7 +106,7 @@ export class ImageEncoder {
     const tower = await this.#loadTower(signal);
     const { tileOptions, rowsPerTile } = tower;
     const maxTiles = tilesWithin(maxTokens, rowsPerTile, tileOptions.maxTiles);
-    const tiles = tilesOf(picture, { ...tileOptions, maxTiles });
+    const tiles = await tilesOf(picture, { ...tileOptions, maxTiles });
     const { rows } = await tower.encode(tiles, { onProgress, signal });
     const patches = embeddings.add(rows).values();
     const ids = pictureTokens(tiles.grid, rowsPerTile).map((token) =>

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
+import { CriaError } from '../../base/errors.js';
 import { decodePicture } from './decode-picture.js';
 
 /** Left half red, right half blue, 6 × 4. */
@@ -60,6 +62,28 @@ describe('decodePicture', () => {
     const code = 'picture-too-large';
     await expect(decodePicture(bytes, { maxPixels: 23 })).rejects.toMatchObject({ code });
     await expect(decodePicture(bytes, { maxBytes: bytes.length - 1 })).rejects.toMatchObject({ code });
+  });
+
+  it('never fails but with an error of its own, whatever the bytes', async () => {
+    const files = await Promise.all(
+      (['png', 'jpeg', 'webp', 'gif'] as const).map((format) =>
+        drawn().resize(40, 30).toFormat(format).toBuffer(),
+      ),
+    );
+    const damage = fc.array(fc.tuple(fc.nat(), fc.nat(255)), { minLength: 1, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...files), damage, fc.nat(), async (file, changes, cut) => {
+        const bytes = Uint8Array.from(file).subarray(
+          0,
+          file.length - (cut % 3 === 0 ? cut % file.length : 0),
+        );
+        for (const [at, value] of changes) bytes[at % file.length] = value;
+        const outcome = await decodePicture(bytes, { maxPixels: 10_000 }).catch((error) => error);
+        if (outcome instanceof Error) expect(outcome).toBeInstanceOf(CriaError);
+        else expect(outcome.rgb).toHaveLength(outcome.width * outcome.height * 3);
+      }),
+      { numRuns: 200 },
+    );
   });
 
   it('refuses other files and damaged ones', async () => {

@@ -25,7 +25,7 @@ describe.each(
   files.vision as { image: string; aspectRatio: number[][]; pixels: [string]; prompt: { ids: number[] } }[],
 )('$image against transformers', ({ image, aspectRatio, pixels, prompt }) => {
   it('the same tiles, bit for bit', async () => {
-    const tiles = tilesOf(await decodePicture(readFileSync(GOLDEN + image)), OPTIONS);
+    const tiles = await tilesOf(await decodePicture(readFileSync(GOLDEN + image)), OPTIONS);
     expect([tiles.grid.rows, tiles.grid.columns]).toEqual(aspectRatio[0]);
     const golden = new Float32Array(new Uint8Array(readFileSync(GOLDEN + pixels[0])).buffer);
     expect(tiles.pixels.length).toBe(golden.length);
@@ -86,45 +86,50 @@ describe('resizing', () => {
     height: fc.integer({ min: 1, max: 40 }),
   });
 
-  it('keeps a plain colour plain, at any sizes', () => {
-    fc.assert(
-      fc.property(sizes, sizes, fc.integer({ min: 0, max: 255 }), (from, to, level) => {
+  it('keeps a plain colour plain, at any sizes', async () => {
+    await fc.assert(
+      fc.asyncProperty(sizes, sizes, fc.integer({ min: 0, max: 255 }), async (from, to, level) => {
         const plain = new Uint8Array(from.width * from.height * 3).fill(level);
-        const resized = resizePicture(picture(from.width, from.height, plain), to);
+        const resized = await resizePicture(picture(from.width, from.height, plain), to);
         expect(resized.rgb).toHaveLength(to.width * to.height * 3);
         expect(resized.rgb.every((value) => Math.abs(value - level) <= 1)).toBe(true);
       }),
     );
   });
 
-  it('is a triangle filter, within the roundings', () => {
-    fc.assert(
-      fc.property(sizes, sizes, fc.infiniteStream(fc.integer({ min: 0, max: 255 })), (from, to, stream) => {
-        const rgb = Uint8Array.from({ length: from.width * from.height * 3 }, () => stream.next().value!);
-        const resized = resizePicture(picture(from.width, from.height, rgb), to);
-        const weights = (source: number, target: number, i: number) => {
-          const support = Math.max(1, source / target);
-          const center = ((i + 0.5) * source) / target;
-          const raw = Array.from({ length: source }, (_, j) =>
-            Math.max(0, 1 - Math.abs(j + 0.5 - center) / support),
-          );
-          const total = raw.reduce((a, b) => a + b);
-          return raw.map((w) => w / total);
-        };
-        for (const [x, y] of [
-          [0, 0],
-          [to.width - 1, to.height - 1],
-          [to.width >> 1, to.height >> 1],
-        ] as const) {
-          const across = weights(from.width, to.width, x);
-          const down = weights(from.height, to.height, y);
-          let exact = 0;
-          for (const [v, wy] of down.entries()) {
-            for (const [u, wx] of across.entries()) exact += wx * wy * rgb[(v * from.width + u) * 3]!;
+  it('is a triangle filter, within the roundings', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        sizes,
+        sizes,
+        fc.infiniteStream(fc.integer({ min: 0, max: 255 })),
+        async (from, to, stream) => {
+          const rgb = Uint8Array.from({ length: from.width * from.height * 3 }, () => stream.next().value!);
+          const resized = await resizePicture(picture(from.width, from.height, rgb), to);
+          const weights = (source: number, target: number, i: number) => {
+            const support = Math.max(1, source / target);
+            const center = ((i + 0.5) * source) / target;
+            const raw = Array.from({ length: source }, (_, j) =>
+              Math.max(0, 1 - Math.abs(j + 0.5 - center) / support),
+            );
+            const total = raw.reduce((a, b) => a + b);
+            return raw.map((w) => w / total);
+          };
+          for (const [x, y] of [
+            [0, 0],
+            [to.width - 1, to.height - 1],
+            [to.width >> 1, to.height >> 1],
+          ] as const) {
+            const across = weights(from.width, to.width, x);
+            const down = weights(from.height, to.height, y);
+            let exact = 0;
+            for (const [v, wy] of down.entries()) {
+              for (const [u, wx] of across.entries()) exact += wx * wy * rgb[(v * from.width + u) * 3]!;
+            }
+            expect(Math.abs(resized.rgb[(y * to.width + x) * 3]! - exact)).toBeLessThan(1.6);
           }
-          expect(Math.abs(resized.rgb[(y * to.width + x) * 3]! - exact)).toBeLessThan(1.6);
-        }
-      }),
+        },
+      ),
       { numRuns: 50 },
     );
   });

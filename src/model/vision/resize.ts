@@ -1,3 +1,4 @@
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import type { Picture, Size } from './picture.js';
 
 /** One axis of a resize: output i is the sum over j < counts[i] of input[starts[i] + j] × weights[i × taps + j]. */
@@ -13,19 +14,25 @@ interface Axis {
 /**
  * Antialiased bilinear resizing of bytes, bit for bit as PyTorch does it on CPUs, which torchvision and so
  * transformers rely on: a triangle filter as wide as the shrinking factor, weights in 16-bit fixed point, each row
- * and then each column rounded to bytes (aten/native/cpu/UpSampleKernel.cpp, after Pillow's Resample.c).
+ * and then each column rounded to bytes (aten/native/cpu/UpSampleKernel.cpp, after Pillow's Resample.c). Large pictures
+ * take a while, in which other work of the event loop gets its turns.
  */
-export function resizePicture(picture: Picture, size: Size): Picture {
-  const wide = size.width === picture.width ? picture : resizeRows(picture, size.width);
+export async function resizePicture(picture: Picture, size: Size): Promise<Picture> {
+  const wide = size.width === picture.width ? picture : await resizeRows(picture, size.width);
   return size.height === picture.height ? wide : resizeColumns(wide, size.height);
 }
 
-function resizeRows({ width: from, height, rgb }: Picture, width: number): Picture {
+/** Input values between two turns of others: some milliseconds' work. */
+const TURN_VALUES = 2 ** 20;
+
+async function resizeRows({ width: from, height, rgb }: Picture, width: number): Promise<Picture> {
   const { starts, counts, taps, weights, precision } = resizeAxis(from, width);
   const out = new Uint8Array(width * height * 3);
   const half = 1 << (precision - 1);
+  const turnRows = Math.ceil(TURN_VALUES / (from * 3));
   let target = 0;
   for (let y = 0; y < height; y++) {
+    if (y % turnRows === turnRows - 1) await othersTurn();
     for (let x = 0; x < width; x++) {
       let source = (y * from + starts[x]!) * 3;
       let red = half;
@@ -47,12 +54,14 @@ function resizeRows({ width: from, height, rgb }: Picture, width: number): Pictu
   return { width, height, rgb: out };
 }
 
-function resizeColumns({ width, height: from, rgb }: Picture, height: number): Picture {
+async function resizeColumns({ width, height: from, rgb }: Picture, height: number): Promise<Picture> {
   const { starts, counts, taps, weights, precision } = resizeAxis(from, height);
   const rowBytes = width * 3;
   const out = new Uint8Array(rowBytes * height);
   const sums = new Int32Array(rowBytes);
+  const turnRows = Math.ceil(TURN_VALUES / (rowBytes * taps));
   for (let y = 0; y < height; y++) {
+    if (y % turnRows === turnRows - 1) await othersTurn();
     sums.fill(1 << (precision - 1));
     for (let j = 0; j < counts[y]!; j++) {
       const weight = weights[y * taps + j]!;

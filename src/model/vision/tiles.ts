@@ -1,3 +1,4 @@
+import { setImmediate as othersTurn } from 'node:timers/promises';
 import { encodeBf16 } from '../../quant/encode/float.js';
 import { decodeBf16 } from '../../quant/float.js';
 import type { Picture } from './picture.js';
@@ -23,22 +24,23 @@ export interface Tiles {
   readonly pixels: Float32Array;
 }
 
-/** Cuts a picture into normalised tiles as Llama 4's image processor does. Pure. */
-export function tilesOf(picture: Picture, options: TileOptions): Tiles {
+/** Cuts a picture into normalised tiles as Llama 4's image processor does. Pure but for taking turns with others. */
+export async function tilesOf(picture: Picture, options: TileOptions): Promise<Tiles> {
   const { side } = options;
   const { grid, size } = fitTiles(picture, side, options.maxTiles);
   const parts = grid.rows * grid.columns;
   const count = parts > 1 ? parts + 1 : parts;
   const levels = options.mean.map((mean, channel) => normalisedLevels(mean, options.std[channel]!));
   const pixels = new Float32Array(count * 3 * side * side);
-  const fitted = resizePicture(picture, size);
+  const fitted = await resizePicture(picture, size);
   for (let tile = 0; tile < parts; tile++) {
+    await othersTurn();
     const left = (tile % grid.columns) * side;
     const top = Math.floor(tile / grid.columns) * side;
     writeTile(fitted, left, top, side, levels, pixels.subarray(tile * 3 * side * side));
   }
   if (count > parts) {
-    const whole = resizePicture(picture, { width: side, height: side });
+    const whole = await resizePicture(picture, { width: side, height: side });
     writeTile(whole, 0, 0, side, levels, pixels.subarray(parts * 3 * side * side));
   }
   return { grid, count, pixels };
