@@ -17,7 +17,7 @@ export interface PartialFilePaths {
   readonly final: string;
 }
 
-/** Between two journals; what arrived since the last one is fetched again after a crash. */
+/** From a write to the journal that tells of it; a crash in between makes its bytes be fetched again. */
 const JOURNAL_INTERVAL_MS = 1000;
 
 /**
@@ -33,8 +33,8 @@ export class PartialFile {
   readonly #hash: FileHash;
   #done: RangeSet;
   #hashed = 0;
-  #lastJournal = performance.now();
-  #saving: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #saving: Promise<void> = Promise.resolve();
 
   private constructor(
     paths: PartialFilePaths,
@@ -98,7 +98,7 @@ export class PartialFile {
     const length = buffers.reduce((sum, buffer) => sum + buffer.length, 0);
     this.#done.add(offset, offset + length);
     this.#advanceHash();
-    if (performance.now() - this.#lastJournal >= JOURNAL_INTERVAL_MS) this.#saveSoon();
+    this.#timer ??= setTimeout(() => this.#saveNow(), JOURNAL_INTERVAL_MS);
   }
 
   /**
@@ -106,6 +106,7 @@ export class PartialFile {
    * Throws `hub-wrong-content` (bad-file) after removing what was fetched.
    */
   async commit(): Promise<void> {
+    clearTimeout(this.#timer);
     await this.#saving;
     // An empty file has no write that would have started the hash.
     if (this.size === 0) this.#hash.reached(0);
@@ -130,7 +131,8 @@ export class PartialFile {
 
   /** Leaves everything for a later attempt. Never throws: another error is on its way. */
   async suspend(): Promise<void> {
-    await this.#saving?.catch(() => {});
+    clearTimeout(this.#timer);
+    await this.#saving;
     await this.#save().catch(() => {});
     await this.#file.suspend();
   }
@@ -148,12 +150,12 @@ export class PartialFile {
     this.#hash.reached(prefix);
   }
 
-  /** At most one save runs at a time; its failure is one of the next save or of the commit. */
-  #saveSoon(): void {
-    this.#saving ??= this.#save()
+  /** A save that fails leaves the older journal, and the next write, or the commit, to fail by itself. */
+  #saveNow(): void {
+    this.#saving = this.#save()
       .catch(() => {})
       .finally(() => {
-        this.#saving = undefined;
+        this.#timer = undefined;
       });
   }
 
@@ -161,6 +163,5 @@ export class PartialFile {
     const done = new RangeSet(this.#done.ranges);
     await this.#file.sync();
     await this.#journal.write(done);
-    this.#lastJournal = performance.now();
   }
 }

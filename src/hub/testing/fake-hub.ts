@@ -53,8 +53,6 @@ export class FakeHub {
   fault: (request: SeenRequest) => Fault | undefined = () => undefined;
   /** A size for the file list that is not the file's. */
   listedSize: (path: string) => number | undefined = () => undefined;
-  /** Bytes a second that the contents are sent with on each connection. */
-  bytesPerSecond = Number.POSITIVE_INFINITY;
   readonly #repositories: Readonly<Record<string, FakeRepository>>;
   readonly #hub: Server;
   readonly #cdn: Server;
@@ -210,22 +208,10 @@ export class FakeHub {
     const body = Buffer.from(content.subarray(start, end));
     if (fault.corrupt) body.fill(0x55, 0, 16);
     const limit = fault.dropAfter ?? fault.stallAfter ?? body.length;
-    void this.#send(response, body.subarray(0, limit)).then(() => {
+    response.write(body.subarray(0, limit), () => {
       if (fault.dropAfter !== undefined) response.destroy();
       else if (fault.stallAfter === undefined) response.end();
     });
-  }
-
-  async #send(response: ServerResponse, body: Buffer): Promise<void> {
-    if (this.bytesPerSecond === Number.POSITIVE_INFINITY) {
-      await new Promise((resolve) => response.write(body, resolve));
-      return;
-    }
-    const step = Math.ceil(this.bytesPerSecond / 20);
-    for (let at = 0; at < body.length && !response.destroyed; at += step) {
-      response.write(body.subarray(at, at + step));
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
   }
 }
 
