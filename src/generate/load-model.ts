@@ -9,6 +9,7 @@ import type { ExpertCacheStatistics } from '../model/expert-store.js';
 import type { CacheType, CacheTypes, ModelPlan } from '../model/layout.js';
 import { Llama4Runtime } from '../model/llama4-runtime.js';
 import type { SequenceModel, SequencePart } from '../model/sequence-model.js';
+import { restoreSession, saveSession } from '../model/session-file.js';
 import type { Outputs } from '../model/token-model.js';
 import { type Tokenizer, tokenizerFromGguf } from '../model/tokenizer/index.js';
 import type { RepackMode } from '../quant/packed-layout.js';
@@ -132,6 +133,16 @@ export class Model implements CollectingModel, SequenceModel {
 
   cachedTokens(sequence: number): Int32Array {
     return this.#runtime.cachedTokens(sequence);
+  }
+
+  /** See saveSession of src/model/session-file.ts; `model` is the model's sampledFingerprint. */
+  saveSession(path: string, model: string, sequence = 0): Promise<number> {
+    return saveSession(this.#runtime, path, model, sequence);
+  }
+
+  /** See restoreSession of src/model/session-file.ts. */
+  restoreSession(path: string, model: string, sequence = 0): Promise<number> {
+    return restoreSession(this.#runtime, path, model, sequence);
   }
 
   /** Tokens computed so far, whatever for. */

@@ -15,7 +15,14 @@ import { type CacheRegion, cacheRegions } from './cache-regions.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
-import { type CacheType, type CacheTypes, type ModelLayout, type ModelPlan, planModel } from './layout.js';
+import {
+  type CacheType,
+  type CacheTypes,
+  cacheTypes,
+  type ModelLayout,
+  type ModelPlan,
+  planModel,
+} from './layout.js';
 import type { Placement } from './layout-builder.js';
 import { COMMAND, commandLists, commandWords, PACK, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
@@ -71,6 +78,8 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
   readonly config: Llama4Config;
   readonly contextSize: number;
   readonly threads: number;
+  /** Element types of cached keys and values. */
+  readonly cacheTypes: CacheTypes;
   /** Planned bytes: weights, room for experts that are read as needed, cache (touched only as it fills), and everything else. */
   readonly bytes: ModelPlan['bytes'];
   readonly #layout: ModelLayout;
@@ -89,13 +98,20 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     plan: ModelPlan,
     pool: ThreadPool,
     arenas: readonly Uint8Array[],
-    options: { contextSize: number; parallel: number; threads: number; experts: ExpertStore | undefined },
+    options: {
+      contextSize: number;
+      parallel: number;
+      threads: number;
+      types: CacheTypes;
+      experts: ExpertStore | undefined;
+    },
   ) {
     const { contextSize, parallel, threads } = options;
     this.config = plan.layout.config;
     this.bytes = plan.bytes;
     this.contextSize = contextSize;
     this.threads = threads;
+    this.cacheTypes = options.types;
     this.#layout = plan.layout;
     this.#pool = pool;
     this.#arenas = arenas;
@@ -126,13 +142,14 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       config.contextLength,
     );
     const parallel = checkCount('parallel', options.parallel ?? 1, MAX_SEQUENCES);
+    const types = cacheTypes(options.cacheType ?? 'f16');
     const tables = kernelTables();
     const plan = planModel(config, source.tensors, {
       threads,
       batchSize: Math.min(checkCount('batch size', options.batchSize ?? 512, 65_536), contextSize),
       contextSize,
       sequences: parallel,
-      cacheType: options.cacheType ?? 'f16',
+      cacheType: types,
       tablesBytes: tables.length,
       arenaLimit: options.arenaLimit,
       collect: options.collect,
@@ -184,7 +201,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       await experts?.close();
       throw error;
     }
-    return new Llama4Runtime(plan, pool, views, { contextSize, parallel, threads, experts });
+    return new Llama4Runtime(plan, pool, views, { contextSize, parallel, threads, types, experts });
   }
 
   get vocabSize(): number {
