@@ -7,6 +7,7 @@ import type { ExpertCacheStatistics } from '../model/expert-store.js';
 import { reusablePrefix } from '../model/sequence-model.js';
 import { describeExperts } from './expert-cache.js';
 import type { OptionValues } from './options.js';
+import type { PromptCache } from './prompt-cache.js';
 import type { RUN_OPTIONS } from './run-options.js';
 import type { Terminal } from './verb.js';
 
@@ -23,6 +24,7 @@ export class GenerationSession {
   readonly #values: OptionValues<typeof RUN_OPTIONS>;
   readonly #seed: number;
   readonly #drafter: Drafter | undefined;
+  readonly #promptCache: PromptCache | undefined;
   readonly #constraint: Constraint | undefined;
   readonly #loadSeconds: number;
   #answers = 0;
@@ -36,6 +38,7 @@ export class GenerationSession {
       seed: number;
       loadSeconds: number;
       drafter?: Drafter;
+      promptCache?: PromptCache;
       constraint?: Constraint;
     },
   ) {
@@ -44,6 +47,7 @@ export class GenerationSession {
     this.#values = options.values;
     this.#seed = options.seed;
     this.#drafter = options.drafter;
+    this.#promptCache = options.promptCache;
     this.#constraint = options.constraint;
     this.#loadSeconds = options.loadSeconds;
   }
@@ -76,6 +80,7 @@ export class GenerationSession {
     });
     let text = '';
     let step = await tokens.next();
+    await this.#promptCache?.afterPrompt();
     for (; !step.done; step = await tokens.next()) {
       text += step.value.text;
       const shown = stdout.isTTY ? withoutControls(step.value.text) : step.value.text;

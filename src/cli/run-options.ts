@@ -3,7 +3,8 @@ import { CACHE_EXPERTS } from './expert-cache.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
 import { OUTPUT_FORM_OPTIONS } from './output-form.js';
 import { PICTURE_OPTIONS } from './pictures.js';
-import { REPACK } from './shared-options.js';
+import { PROMPT_CACHE_OPTIONS } from './prompt-cache.js';
+import { FIT, REPACK } from './shared-options.js';
 import { SPECULATION_OPTIONS } from './speculation.js';
 
 const PROMPT = 'Prompt';
@@ -20,7 +21,6 @@ export const IGNORED_OPTIONS = {
   overrideTensor: ignored(['-ot', '--override-tensor'], 'PATTERN', 'device of single tensors'),
   cpuMoe: ignored(['-cmoe', '--cpu-moe'], undefined, 'experts on the CPU'),
   nCpuMoe: ignored(['-ncmoe', '--n-cpu-moe'], 'N', 'experts of the first layers on the CPU'),
-  fit: ignored(['-fit', '--fit'], 'on|off', 'fit the model to device memory'),
   device: ignored(['-dev', '--device'], 'NAMES', 'devices to use'),
   splitMode: ignored(['-sm', '--split-mode'], 'MODE', 'how GPUs share the model'),
   tensorSplit: ignored(['-ts', '--tensor-split'], 'SHARES', 'shares of the GPUs'),
@@ -161,6 +161,7 @@ export const RUN_OPTIONS = {
     help: 'prompt tokens computed at once',
   }),
   repack: { ...REPACK, group: ENGINE },
+  fit: { ...FIT, group: ENGINE },
   cacheExperts: { ...CACHE_EXPERTS, group: ENGINE },
   cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'q8_0', 'f32'], {
     group: ENGINE,
@@ -172,6 +173,7 @@ export const RUN_OPTIONS = {
     initial: undefined,
     help: 'the same for its values',
   }),
+  ...PROMPT_CACHE_OPTIONS,
   ...OUTPUT_FORM_OPTIONS,
   ...SPECULATION_OPTIONS,
   ...IGNORED_OPTIONS,

@@ -1,7 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { byteSize, choice, decimal, integer, type OptionValues, text, texts, toggle } from './options.js';
-import { REPACK, THREADS } from './shared-options.js';
+import { FIT, REPACK, THREADS } from './shared-options.js';
 import { readTextInput } from './text-input.js';
 import type { Terminal } from './verb.js';
 
@@ -53,12 +53,12 @@ export const SERVE_OPTIONS = {
     max: 256,
     help: 'answers made at once, each with a context of its own',
   }),
-  threads: THREADS,
+  threads: { ...THREADS, group: ENGINE },
   contextSize: integer(['-c', '--ctx-size'], {
     group: ENGINE,
-    initial: 0,
+    initial: undefined,
     min: 0,
-    help: 'tokens that each prompt and answer may have together; 0 chooses a length that suits the model',
+    help: "tokens that each prompt and answer may have together (default: the model's own limit, at most 8192); 0 for that limit",
   }),
   batchSize: integer(['-b', '--batch-size'], {
     group: ENGINE,
@@ -69,19 +69,20 @@ export const SERVE_OPTIONS = {
   }),
   cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f32', 'f16', 'q8_0'], {
     group: ENGINE,
-    initial: 'f16' as const,
-    help: 'number format of cached keys',
+    initial: undefined,
+    help: 'number format of cached keys (default f16)',
   }),
   cacheTypeV: choice(['-ctv', '--cache-type-v'], ['f32', 'f16', 'q8_0'], {
     group: ENGINE,
-    initial: 'f16' as const,
-    help: 'number format of cached values',
+    initial: undefined,
+    help: 'number format of cached values (default f16)',
   }),
   cacheExperts: byteSize(['--cache-experts'], {
     group: ENGINE,
     help: 'memory for experts, which are then read from the file as needed',
   }),
-  repack: REPACK,
+  repack: { ...REPACK, group: ENGINE },
+  fit: { ...FIT, group: ENGINE },
   temperature: decimal(['--temp', '--temperature'], {
     group: SAMPLING,
     initial: DEFAULT_SAMPLING.temperature,

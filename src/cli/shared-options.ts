@@ -1,3 +1,4 @@
+import type { CacheType, CacheTypes } from '../model/layout.js';
 import { choice, integer } from './options.js';
 import type { Positional } from './verb.js';
 
@@ -29,6 +30,20 @@ export const BATCH_SIZE = integer(['-b', '--batch-size'], {
 });
 
 export const REPACK = choice(['--repack'], ['full', 'lean', 'off'], {
-  initial: 'lean' as const,
-  help: 'how weights are laid out in memory: at most 15 % larger than in the file, as large as is fastest, or as in the file',
+  initial: undefined,
+  help: 'how weights are laid out in memory: as large as is fastest, at most 15 % larger than in the file, or as in the file (default lean)',
 });
+
+export const FIT = choice(['-fit', '--fit'], ['on', 'off'], {
+  initial: 'on',
+  help: 'choose context, cache type and layout of weights, where not given, so that the model fits free memory',
+});
+
+/** The types of cached keys and values where at least one was named; the other is f16 then. */
+export function cacheTypes(values: {
+  readonly cacheTypeK: CacheType | undefined;
+  readonly cacheTypeV: CacheType | undefined;
+}): CacheTypes | undefined {
+  const { cacheTypeK: keys, cacheTypeV } = values;
+  return keys || cacheTypeV ? { keys: keys ?? 'f16', values: cacheTypeV ?? 'f16' } : undefined;
+}

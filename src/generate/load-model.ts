@@ -1,5 +1,7 @@
 import { stat } from 'node:fs/promises';
+import { freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
+import { computeThreads } from '../base/processors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
 import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
@@ -12,6 +14,7 @@ import type { SequenceModel, SequencePart } from '../model/sequence-model.js';
 import { restoreSession, saveSession } from '../model/session-file.js';
 import type { Outputs } from '../model/token-model.js';
 import { type Tokenizer, tokenizerFromGguf } from '../model/tokenizer/index.js';
+import { fitModel } from '../plan/fit.js';
 import type { RepackMode } from '../quant/packed-layout.js';
 import { type GeneratedToken, type GenerateOptions, type GenerationSummary, generate } from './generate.js';
 import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } from './image-encoder.js';
@@ -50,6 +53,11 @@ export interface LoadOptions {
    * from a folder that has one, none otherwise.
    */
   readonly mmproj?: string;
+  /**
+   * Choose what is left open among context, type of the cache and layout of weights so that all of it fits the memory
+   * that is free; default false. Throws `not-enough-memory` when nothing does.
+   */
+  readonly fit?: boolean;
   /** Told what will take how much memory, before any is taken; `describeMemory` puts it in words. */
   readonly onPlan?: (plan: ModelPlan, contextSize: number) => void;
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
@@ -222,10 +230,11 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 
 /** As `loadModel`, for a model that is already open; the caller closes the source. */
 export async function loadFromSource(source: TensorSource, options: LoadOptions = {}): Promise<Model> {
-  const { kvType, mmproj, ...rest } = options;
+  const { kvType, mmproj, fit, ...rest } = options;
   // The wrong tower is better known before a large model is loaded than after.
   if (mmproj !== undefined) await (await openTower(mmproj, textWidth(source))).close();
-  const runtime = await Llama4Runtime.load(source, { ...rest, cacheType: kvType });
+  const fitted = fit ? fitToMemory(source, options) : {};
+  const runtime = await Llama4Runtime.load(source, { ...rest, cacheType: kvType, ...fitted });
   try {
     const vision = mmproj === undefined ? undefined : { path: mmproj, simd: options.simd };
     return new Model(runtime, source.metadata, vision);
@@ -233,6 +242,26 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
     await runtime.close();
     throw error;
   }
+}
+
+function fitToMemory(source: TensorSource, options: LoadOptions) {
+  const config = configFromMetadata(source.metadata, source.tensors);
+  const { contextSize, cacheExperts, readAhead = true } = options;
+  const { cacheType, repack, ...fitted } = fitModel(
+    config,
+    source.tensors,
+    {
+      contextSize: contextSize === 0 ? config.contextLength : contextSize,
+      cacheType: options.kvType,
+      repack: options.repack,
+      threads: options.threads ?? computeThreads(),
+      batchSize: options.batchSize ?? 512,
+      sequences: options.parallel ?? 1,
+      expertCache: cacheExperts === undefined ? undefined : { bytes: cacheExperts, readAhead },
+    },
+    freemem(),
+  );
+  return { cacheType, repack, contextSize: fitted.contextSize };
 }
 
 /** The error for pictures where there is no vision tower. */

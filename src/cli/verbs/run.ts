@@ -12,8 +12,10 @@ import { resolveModel } from '../model-argument.js';
 import type { OptionValues } from '../options.js';
 import { readOutputForm } from '../output-form.js';
 import { encodePicture, readPicture, readPictures } from '../pictures.js';
+import { PromptCache } from '../prompt-cache.js';
 import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
+import { cacheTypes } from '../shared-options.js';
 import { checkSpeculation, type OpenDrafter, openDrafter } from '../speculation.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -57,7 +59,7 @@ export const run = defineVerb({
       threads: threads !== undefined && threads > 0 ? threads : undefined,
       batchSize,
       repack: values.repack,
-      kvType: { keys: values.cacheTypeK ?? 'f16', values: values.cacheTypeV ?? 'f16' },
+      kvType: cacheTypes(values),
       signal: terminal.signal,
     };
     const started = performance.now();
@@ -69,6 +71,7 @@ export const run = defineVerb({
           ...engine,
           mmproj,
           contextSize,
+          fit: values.fit === 'on',
           onPlan: (plan, size) => {
             // Only who asks for a context of their own size wants to know what it takes.
             if (contextSize !== undefined) terminal.stderr.write(`${describeMemory(plan, size)}\n`);
@@ -80,10 +83,12 @@ export const run = defineVerb({
     let draft: OpenDrafter | undefined;
     try {
       draft = await openDrafter(values, model, engine);
+      const promptCache = await PromptCache.open(model, path, values);
       const loadSeconds = (performance.now() - started) / 1000;
       const session = new GenerationSession(terminal, model, {
         values,
         drafter: draft.drafter,
+        promptCache,
         constraint: form && new TokenGrammar(form, model.tokenizer),
         seed: chooseSeed(values),
         loadSeconds,
@@ -94,6 +99,7 @@ export const run = defineVerb({
       }
       if (values.conversation === false) await complete(session, values, images, input.prompt);
       else await converse(session, values, images, input);
+      await promptCache?.atEnd();
     } finally {
       await draft?.close();
       await model.close();

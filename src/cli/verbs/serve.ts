@@ -4,6 +4,7 @@ import { loadModel } from '../../generate/load-model.js';
 import { serveModel } from '../../server/serve.js';
 import { resolveModel } from '../model-argument.js';
 import { readApiKeys, SERVE_OPTIONS } from '../serve-options.js';
+import { cacheTypes } from '../shared-options.js';
 import { readTextInput } from '../text-input.js';
 import { defineVerb } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -37,19 +38,19 @@ export const serve = defineVerb({
     }
     const { path, projector } = await resolveModel(name);
     const apiKeys = await readApiKeys(terminal, values);
-    const { templateFile, contextSize, cacheTypeK: keys, cacheTypeV: valueType } = values;
+    const { templateFile } = values;
     const template = templateFile === undefined ? undefined : await readTextInput(terminal, templateFile);
-    const batchSize = Math.min(values.batchSize, contextSize > 0 ? contextSize : values.batchSize);
     const model = await withProgress(
       terminal,
       { label: 'loading', unit: 'bytes', quiet: terminal.stderr.isTTY !== true },
       (onProgress) =>
         loadModel(path, {
           threads: values.threads,
-          contextSize: contextSize > 0 ? contextSize : undefined,
+          contextSize: values.contextSize,
+          fit: values.fit === 'on',
           parallel: values.parallel,
-          kvType: { keys, values: valueType },
-          batchSize,
+          kvType: cacheTypes(values),
+          batchSize: values.batchSize,
           repack: values.repack,
           cacheExperts: values.cacheExperts,
           mmproj: values.mmproj ?? projector,
@@ -75,7 +76,7 @@ export const serve = defineVerb({
           maxBytes: values.maxImageBytes ?? 32 * 2 ** 20,
         },
         queueLimit: values.queueLimit,
-        batchSize,
+        batchSize: Math.min(values.batchSize, model.contextSize),
         apiKeys,
         corsOrigins: values.corsOrigins,
         maxBodyBytes: values.maxBodyBytes ?? 64 * 2 ** 20,
