@@ -17,6 +17,11 @@ import { packIQ3_S, packIQ3_XXS, timesIQ3_S, timesIQ3_XXS, unpackIQ3_S, unpackIQ
 import {
   packIQ4_NL, packIQ4_XS, REST_STEPS, timesIQ4_NL, timesIQ4_XS, unpackIQ4_NL, unpackIQ4_XS, unpackRests,
 } from './iq4';
+import { packMXFP4, packNVFP4, timesMXFP4, timesNVFP4, unpackMXFP4, unpackNVFP4 } from './fp4';
+import {
+  packQ1_0, packQ2_0, packTQ1_0, packTQ2_0, timesQ1_0, timesQ2_0, timesTernary, unpackQ1_0, unpackQ2_0,
+  unpackTernary,
+} from './low-bit';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
 //
@@ -62,6 +67,12 @@ export function packPanel(
     case 21: return packIQ3_S(source, rowBytes, columns, target);
     case 20: return packIQ4_NL(source, rowBytes, columns, target);
     case 23: return packIQ4_XS(source, rowBytes, columns, target);
+    case 39: return packMXFP4(source, rowBytes, columns, target);
+    case 40: return packNVFP4(source, rowBytes, columns, target);
+    case 41: return packQ1_0(source, rowBytes, columns, target, scratch);
+    case 42: return packQ2_0(source, rowBytes, columns, target, scratch);
+    case 35: return packTQ2_0(source, rowBytes, columns, target, scratch);
+    case 98: return packTQ1_0(source, rowBytes, columns, target, scratch);
     default: unreachable();
   }
 }
@@ -88,6 +99,12 @@ function panelBytes(form: i32, columns: usize): usize {
     case 21: return (columns >> 8) * 944;
     case 20: return (columns >> 5) * 144;
     case 23: return (columns >> 8) * 1104;
+    case 39: return (columns >> 5) * 144;
+    case 40: return (columns >> 5) * 160;
+    case 41: return (columns >> 7) * 144;
+    case 42: return (columns >> 6) * 144;
+    case 35:
+    case 98: return (columns >> 8) * 528;
     default: return unreachable();
   }
 }
@@ -114,6 +131,12 @@ function groupOf(form: i32): i32 {
     case 21: return 32;
     case 20: return 32;
     case 23: return 32;
+    case 39: return 32;
+    case 40: return 16;
+    case 41: return 32;
+    case 42: return 32;
+    case 35:
+    case 98: return 32;
     default: return unreachable();
   }
 }
@@ -140,6 +163,12 @@ function stepsOf(form: i32): i32 {
     case 21: return 30;
     case 20: return 15;
     case 23: return 15;
+    case 39: return 24;
+    case 40: return 24;
+    case 41: return 2;
+    case 42: return 3;
+    case 35:
+    case 98: return 3;
     default: return unreachable();
   }
 }
@@ -165,6 +194,12 @@ function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, 
     case 21: return timesIQ3_S(panel, columns, x, xStride, sums);
     case 20: return timesIQ4_NL(panel, columns, x, xStride, sums);
     case 23: return timesIQ4_XS(panel, columns, x, xStride, sums);
+    case 39: return timesMXFP4(panel, columns, x, xStride, sums);
+    case 40: return timesNVFP4(panel, columns, x, xStride, sums);
+    case 41: return timesQ1_0(panel, columns, x, xStride, sums);
+    case 42: return timesQ2_0(panel, columns, x, xStride, sums);
+    case 35:
+    case 98: return timesTernary(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -195,6 +230,12 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
     case 21: return unpackIQ3_S(panel, columns, codes, scales, mins);
     case 20: return unpackIQ4_NL(panel, columns, codes, scales, mins);
     case 23: return unpackIQ4_XS(panel, columns, codes, scales, mins);
+    case 39: return unpackMXFP4(panel, columns, codes, scales, mins);
+    case 40: return unpackNVFP4(panel, columns, codes, scales, mins);
+    case 41: return unpackQ1_0(panel, columns, codes, scales, mins);
+    case 42: return unpackQ2_0(panel, columns, codes, scales, mins);
+    case 35:
+    case 98: return unpackTernary(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }

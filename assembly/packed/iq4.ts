@@ -25,17 +25,19 @@ function rests(): v128 {
   return i8x16(12, 19, 24, 26, 26, 24, 21, 17, 12, 8, 4, 1, 0, 0, 4, 12);
 }
 
+/** Eight bytes of a row's codes: those in the low halves, of eight columns, to one vector, the others to another. */
+export function packNibbles8(from: usize, low: usize, high: usize): void {
+  const first = load<u32>(from);
+  const next = load<u32>(from, 4);
+  store<u32>(low, (first & 0x0f0f0f0f) | ((next & 0x0f0f0f0f) << 4));
+  store<u32>(high, ((first >> 4) & 0x0f0f0f0f) | (next & 0xf0f0f0f0));
+}
+
 /** A row's 16 bytes of codes, with column j in the low and j + 16 in the high half of byte j, to its quad's vectors. */
-@inline
 function packCodes(from: usize, row: usize, target: usize): void {
   const to = target + (row >> 2) * 64 + (row & 3) * 4;
-  for (let part: usize = 0; part < 2; part++) {
-    // Columns 0 … 3, 8 … 11 (and 16 more) have theirs in the low halves.
-    const even = load<u32>(from + 8 * part);
-    const odd = load<u32>(from + 8 * part, 4);
-    store<u32>(to + 16 * part, (even & 0x0f0f0f0f) | ((odd & 0x0f0f0f0f) << 4));
-    store<u32>(to + 16 * part, ((even >> 4) & 0x0f0f0f0f) | (odd & 0xf0f0f0f0), 32);
-  }
+  packNibbles8(from, to, to + 32);
+  packNibbles8(from + 8, to + 16, to + 48);
 }
 
 export function packIQ4_NL(source: usize, rowBytes: usize, columns: i32, target: usize): void {

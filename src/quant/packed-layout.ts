@@ -43,9 +43,16 @@ const LEAN: Partial<Record<GgmlType, PackedForm>> = {
   IQ3_S: { bytes: 944, columns: 256, activations: 'bytes' },
   IQ4_NL: { bytes: 144, columns: 32, activations: 'bytes' },
   IQ4_XS: { bytes: 1104, columns: 256, activations: 'bytes' },
+  MXFP4: { bytes: 144, columns: 32, activations: 'bytes' },
+  NVFP4: { bytes: 160, columns: 32, activations: 'bytes' },
+  Q1_0: { bytes: 144, columns: 128, activations: 'bytes' },
+  Q2_0: { bytes: 144, columns: 64, activations: 'bytes' },
+  TQ2_0: { bytes: 528, columns: 256, activations: 'bytes' },
 };
 
-const FULL: Partial<Record<GgmlType, PackedForm>> = {};
+const FULL: Partial<Record<GgmlType, PackedForm>> = {
+  TQ1_0: { bytes: 528, columns: 256, activations: 'bytes' },
+};
 
 const FORMS = new Map<number, PackedForm>([
   ...Object.entries(LEAN).map(([type, form]) => [ggmlType(type as GgmlType).id, form] as const),
