@@ -98,6 +98,27 @@ describe('cria run', () => {
     expect(first.stderr).toContain('seed 7');
   });
 
+  it('keeps a computed prompt in a file, and says what a context takes', async () => {
+    const session = join(folder, 'prompt.session');
+    const args = [...greedy, model, '-no-cnv', '--no-display-prompt', '--prompt-cache', session];
+    const first = await cria([...args, '-p', 'Once upon a time there was', '-ctk', 'q8_0', '-c', '20000']);
+    expect(first.stderr).toContain('memory: weights');
+    expect(first.stderr).toContain('cache of 20000 tokens');
+    const saved = await readFile(session);
+    const second = await cria([
+      ...args,
+      '--prompt-cache-ro',
+      '-ctk',
+      'q8_0',
+      '-p',
+      'Once upon a time there was a goat',
+    ]);
+    expect(second.stderr).toMatch(/prompt \d+ tokens \([1-9]\d* cached\)/);
+    expect(await readFile(session)).toEqual(saved);
+    const other = await cria([...args, '-p', 'Once']);
+    expect(other).toMatchObject({ code: 4, stderr: expect.stringContaining('cannot be used here') });
+  });
+
   it('chats over a pipe with -cnv', async () => {
     const { code, stderr, stdout } = await cria(
       [...greedy, model, '-cnv'],

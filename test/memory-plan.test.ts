@@ -39,7 +39,7 @@ describe('the plan of a long context', () => {
   it('is told in one line', () => {
     const line = describeMemory(plan(1_000_000, 'f16'), 1_000_000);
     expect(line).toContain('cache of 1000000 tokens 50.4 GB');
-    expect(line).toContain('(12 layers keep every token: 49.2 GB; 36 keep 8192 at most: 1.21 GB)');
+    expect(line).toContain('(layers that keep every token (12): 49.2 GB; at most 8192 (36): 1.21 GB)');
     expect(describeMemory(plan(4096, 'f16', 2), 4096)).toContain('cache of 2 × 4096 tokens 1.61 GB, compute');
   });
 

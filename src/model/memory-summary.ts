@@ -5,7 +5,8 @@ import { chunkOf, type ModelPlan } from './layout.js';
  * What a planned model takes, in one line, for those who wait for it: weights, cache by kind of layer, buffers. Pure.
  *
  * @example
- * memory: weights 33.80 GB; cache of 1000000 tokens 49.4 GB (12 layers keep all of them, 36 the last 8192 …)
+ * memory: weights 33.8 GB, cache of 1000000 tokens 50.4 GB (layers that keep every token (12): 49.2 GB; at most 8192
+ * (36): 1.21 GB), compute 1.10 GB
  */
 export function describeMemory({ layout, bytes }: ModelPlan, contextSize: number): string {
   const kinds = { full: { layers: 0, bytes: 0 }, chunked: { layers: 0, bytes: 0 } };
@@ -20,8 +21,8 @@ export function describeMemory({ layout, bytes }: ModelPlan, contextSize: number
   }
   const sequences = layout.layers[0]!.cache.heads.length;
   const parts = [
-    `${kinds.full.layers} layers keep every token: ${formatBytes(kinds.full.bytes)}`,
-    `${kinds.chunked.layers} keep ${chunk} at most: ${formatBytes(kinds.chunked.bytes)}`,
+    `layers that keep every token (${kinds.full.layers}): ${formatBytes(kinds.full.bytes)}`,
+    `at most ${chunk} (${kinds.chunked.layers}): ${formatBytes(kinds.chunked.bytes)}`,
   ];
   const cached = kinds.chunked.layers > 0 ? ` (${parts.join('; ')})` : '';
   const each = sequences > 1 ? `${sequences} × ` : '';
