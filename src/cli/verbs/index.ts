@@ -16,6 +16,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: "Answer chats over HTTP: OpenAI's API and a web page",
     load: async () => (await import('./serve.js')).serve,
   },
+  plan: {
+    summary: 'Show which size of a model fits a machine, and how fast it will be',
+    load: async () => (await import('./plan.js')).plan,
+  },
   pull: {
     summary: 'Fetch a model from the Hub',
     load: async () => (await import('./pull.js')).pull,

@@ -1,0 +1,247 @@
+import { formatBytes, parseByteSize } from '../../base/byte-size.js';
+import { CriaError } from '../../base/errors.js';
+import { configFromMetadata, type Llama4Config } from '../../convert/llama4-config.js';
+import { openModel } from '../../convert/open-model.js';
+import { DYNAMIC_RECIPES } from '../../dynamic/dynamic-recipes.js';
+import { shapeOf } from '../../dynamic/model-shape.js';
+import {
+  PUBLISHED_HEADER_BYTES,
+  type PublishedModel,
+  publishedConfig,
+  publishedShape,
+} from '../../dynamic/published-models.js';
+import { recipeSizes } from '../../dynamic/recipe-sizes.js';
+import type { TensorInfo } from '../../formats/tensor-source.js';
+import {
+  adviseRungs,
+  bestRung,
+  criaMemory,
+  llamaCppCommand,
+  measureMemoryBandwidth,
+  probeHardware,
+  type Rung,
+} from '../../plan/index.js';
+import { modelPath } from '../model-argument.js';
+import { byteSize, choice, integer, type OptionValues, texts, toggle } from '../options.js';
+import { rungTable } from '../plan-report.js';
+import { defineVerb } from '../verb.js';
+
+/** What the system and other programs keep of the main memory. */
+const SYSTEM_BYTES = 2e9;
+/** Where a machine is only described: two channels of DDR5, and a GPU of the class that has 24 GB. */
+const USUAL_RAM_BANDWIDTH = 60e9;
+const USUAL_VRAM_BANDWIDTH = 900e9;
+
+const OPTIONS = {
+  vram: texts(['--vram'], 'SIZE', {
+    help: 'memory of a GPU, as 24GB, or of several, as 2x48GB; may be given several times (default: what is here)',
+  }),
+  ram: byteSize(['--ram'], { help: 'main memory (default: that of this machine)' }),
+  contextSize: integer(['-c', '--ctx-size'], { initial: 8192, min: 1, help: 'tokens of context' }),
+  cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'q8_0', 'f32'], {
+    initial: 'f16',
+    help: 'format of cached keys',
+  }),
+  cacheTypeV: choice(['-ctv', '--cache-type-v'], ['f16', 'q8_0', 'f32'], {
+    initial: 'f16',
+    help: 'format of cached values',
+  }),
+  threads: integer(['-t', '--threads'], {
+    initial: undefined,
+    min: 1,
+    max: 512,
+    help: 'threads (default: one per processor core)',
+  }),
+  ramBandwidth: byteSize(['--ram-bandwidth'], {
+    help: 'bytes main memory gives in a second (default: measured here; 60GB for another machine)',
+  }),
+  vramBandwidth: byteSize(['--vram-bandwidth'], { help: 'bytes a GPU reads in a second (default 900GB)' }),
+  json: toggle(['--json'], { help: 'print JSON' }),
+};
+
+export const plan = defineVerb({
+  name: 'plan',
+  summary: 'Show which size of a model fits a machine, and how fast it will be',
+  details:
+    'Speeds follow from the bytes that one token reads and how fast the memory gives them: they are upper bounds for one text at a time. A GPU is used by the llama.cpp command that is printed; Cria itself computes on the processor.',
+  positionals: [
+    {
+      name: 'MODEL',
+      optional: true,
+      help: 'scout (the default), maverick, a GGUF file or a checkpoint folder',
+    },
+  ],
+  examples: [
+    'cria plan',
+    'cria plan maverick --vram 2x48GB --ram 128GB',
+    'cria plan scout.gguf -c 131072 --json',
+  ],
+  options: OPTIONS,
+  run: async (terminal, { positionals: [name = 'scout'], values }) => {
+    const machine = await describeMachine(values);
+    const model = await findModel(name);
+    const { contextSize } = values;
+    if (contextSize > model.config.contextLength) {
+      const message = `--ctx-size expects at most ${model.config.contextLength}, the model's limit, found ${contextSize}`;
+      throw new CriaError('usage', 'bad-value', message);
+    }
+    const rungs = adviseRungs(
+      model.sizes.map((size) => ({
+        ...size,
+        criaBytes: criaMemory(model.config, new Map(size.tensors.map((info) => [info.name, info])), {
+          threads: machine.threads,
+          batchSize: Math.min(512, contextSize),
+          contextSize,
+          cacheType: { keys: values.cacheTypeK, values: values.cacheTypeV },
+        }),
+      })),
+      {
+        config: model.config,
+        contextSize,
+        cacheTypes: { k: values.cacheTypeK, v: values.cacheTypeV },
+        memory: { ram: Math.max(0, machine.ram - SYSTEM_BYTES), vram: machine.vram },
+        bandwidth: machine.bandwidth,
+      },
+    );
+    const best = bestRung(rungs);
+    const commands = best && commandsFor(best, name, model, machine, values);
+    if (values.json) {
+      terminal.stdout.write(
+        `${JSON.stringify({ machine, contextSize, rungs, best: best?.name, commands }, null, 1)}\n`,
+      );
+      return;
+    }
+    const cache = `cache ${values.cacheTypeK}/${values.cacheTypeV}`;
+    const lines = [
+      `${machine.text}\n${name}, ${contextSize} tokens of context, ${cache}\n`,
+      ...rungTable(rungs, machine.vram.length > 0),
+      '',
+      ...(commands ?? [
+        `nothing fits: a smaller context may, or cria run with --cache-experts, which reads experts from disk`,
+      ]),
+    ];
+    terminal.stdout.write(`${lines.join('\n')}\n`);
+  },
+});
+
+interface Machine {
+  readonly text: string;
+  readonly ram: number;
+  readonly vram: readonly number[];
+  readonly threads: number;
+  readonly bandwidth: { readonly ram: number; readonly vram: readonly number[] };
+}
+
+async function describeMachine(values: OptionValues<typeof OPTIONS>): Promise<Machine> {
+  const here = await probeHardware();
+  const isHere = values.ram === undefined;
+  const vram =
+    values.vram.length > 0
+      ? values.vram.flatMap(parseGpus)
+      : isHere
+        ? here.gpus.map(({ bytes }) => bytes)
+        : [];
+  const threads = values.threads ?? here.threads;
+  const ram = values.ram ?? here.ramBytes;
+  const measured = isHere && values.ramBandwidth === undefined;
+  const bandwidth =
+    values.ramBandwidth ?? (isHere ? await measureMemoryBandwidth(threads) : USUAL_RAM_BANDWIDTH);
+  const how = measured ? 'measured' : values.ramBandwidth === undefined ? 'assumed' : 'given';
+  const gpus = vram.length === 0 ? 'no GPU' : `GPU ${vram.map(formatBytes).join(' + ')}`;
+  return {
+    text: `${formatBytes(ram)} of memory at ${formatBytes(bandwidth)}/s (${how}), ${threads} threads, ${gpus}`,
+    ram,
+    vram,
+    threads,
+    bandwidth: { ram: bandwidth, vram: vram.map(() => values.vramBandwidth ?? USUAL_VRAM_BANDWIDTH) },
+  };
+}
+
+/** `24GB`, or several at once: `2x48GB`. */
+function parseGpus(text: string): number[] {
+  const [, count = '1', size = ''] = /^(?:(\d{1,2})x)?(.+)$/i.exec(text) ?? [];
+  return new Array<number>(Number(count)).fill(parseByteSize(size));
+}
+
+interface PlannedModel {
+  readonly config: Llama4Config;
+  readonly sizes: readonly { name: string; fileBytes: number; tensors: readonly TensorInfo[] }[];
+  /** A published model, which can be fetched by name. */
+  readonly published?: PublishedModel;
+}
+
+async function findModel(name: string): Promise<PlannedModel> {
+  if (name === 'scout' || name === 'maverick') {
+    const sizes = recipeSizes(
+      DYNAMIC_RECIPES,
+      publishedShape(name),
+      (_, tensors) => sum(tensors) + PUBLISHED_HEADER_BYTES,
+    );
+    return { config: publishedConfig(name), sizes: sizes.map(ofRecipe), published: name };
+  }
+  const source = await openModel(await modelPath(name));
+  try {
+    const config = configFromMetadata(source.metadata, source.tensors);
+    const tensors = [...source.tensors.values()];
+    const itself = { name: 'as it is', fileBytes: sum(tensors), tensors };
+    const is16Bit = tensors.every(({ type }) => type === 'F32' || type === 'F16' || type === 'BF16');
+    const sizes = is16Bit ? recipeSizes(DYNAMIC_RECIPES, shapeOf(source), (_, planned) => sum(planned)) : [];
+    return { config, sizes: [...sizes.map(ofRecipe), itself] };
+  } finally {
+    await source.close();
+  }
+}
+
+function ofRecipe({
+  recipe,
+  bytes,
+  tensors,
+}: {
+  recipe: string;
+  bytes: number;
+  tensors: readonly TensorInfo[];
+}) {
+  return { name: recipe, fileBytes: bytes, tensors };
+}
+
+function sum(tensors: readonly TensorInfo[]): number {
+  return tensors.reduce((total, { bytes }) => total + bytes, 0);
+}
+
+function commandsFor(
+  best: Rung,
+  name: string,
+  { config, published }: PlannedModel,
+  machine: Machine,
+  { contextSize, cacheTypeK, cacheTypeV }: OptionValues<typeof OPTIONS>,
+): string[] {
+  const lines = [`Best: ${best.name}, the largest that fits.`];
+  const size = published ? `${published}:${best.name}` : name;
+  const cache = [
+    cacheTypeK === 'f16' ? '' : ` -ctk ${cacheTypeK}`,
+    cacheTypeV === 'f16' ? '' : ` -ctv ${cacheTypeV}`,
+  ];
+  const quantize = !published && best.name !== 'as it is';
+  const file = quantize ? `${best.name}.gguf` : size;
+  if (published) lines.push(`  cria pull ${size}`);
+  if (quantize) lines.push(`  cria quantize ${name} -o ${file} --recipe ${best.name} --imatrix imatrix.gguf`);
+  if (best.cria.fits) lines.push(`  cria run ${file} -c ${contextSize}${cache.join('')}`);
+  if (best.fits) {
+    lines.push(
+      `  ${llamaCppCommand({
+        model: published ? `-hf ${HUB_REPOS[published]}:${best.name}` : `-m ${file}`,
+        contextSize,
+        threads: machine.threads,
+        cacheTypes: { k: cacheTypeK, v: cacheTypeV },
+        placement: best.placement,
+        layers: config.layerCount,
+      })}`,
+    );
+  }
+  return lines;
+}
+
+const HUB_REPOS: Readonly<Record<PublishedModel, string>> = {
+  scout: 'unsloth/Llama-4-Scout-17B-16E-Instruct-GGUF',
+  maverick: 'unsloth/Llama-4-Maverick-17B-128E-Instruct-GGUF',
+};
