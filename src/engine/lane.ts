@@ -1,6 +1,9 @@
 import type { Control } from './control.js';
 import { instantiateKernels, type Kernels } from './kernels.js';
 
+/** Computing this many floats takes about as long as a barrier. */
+const UNDIVIDED_FLOATS = 8192;
+
 /** One WebAssembly memory as a lane sees it: the kernels bound to it and views of its bytes. */
 export interface Arena {
   readonly kernels: Kernels;
@@ -51,6 +54,15 @@ export class Lane {
 
   barrier(): void {
     if (this.size > 1) this.#control.barrier();
+  }
+
+  /**
+   * Whether an operation on `floats` floats is worth dividing. A smaller one every lane does in full and goes on without
+   * a barrier: they write the same bytes to the same places, so each may read what itself has written. It must not
+   * read what it writes.
+   */
+  divides(floats: number): boolean {
+    return this.size > 1 && floats > UNDIVIDED_FLOATS;
   }
 
   /** This lane's part of `count` items as [start, end); parts are multiples of `multiple` but for the last. */

@@ -50,15 +50,19 @@ export class Operations {
     this.lane.barrier();
   }
 
-  /** y = x / rms(x) × weight, token by token; `weight` is the address of a vector in the home arena. */
+  /**
+   * y = x / rms(x) × weight, token by token; `weight` is the address of a vector in the home arena, `y` another buffer
+   * than `x`.
+   */
   rmsNorm(x: Buffer, weight: number, y: Buffer, tokens: number, eps: number): void {
     const { kernels } = this.lane.home;
-    const [start, end] = this.lane.share(tokens);
+    const divided = this.lane.divides(tokens * x.columns);
+    const [start, end] = divided ? this.lane.share(tokens) : [0, tokens];
     const rowBytes = x.columns * 4;
     for (let t = start; t < end; t++) {
       kernels.rmsNorm(x.offset + t * rowBytes, weight, y.offset + t * rowBytes, x.columns, eps);
     }
-    this.lane.barrier();
+    if (divided) this.lane.barrier();
   }
 
   /** gate = silu(gate) × up over `rows` rows. */

@@ -54,11 +54,13 @@ export class Products {
 
   /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`. */
   multiply(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
+    const tokens = runs.reduce((sum, { count }) => sum + count, 0);
+    const divided = this.lane.divides(tokens * x.columns);
     let staged = false;
-    for (const run of runs) staged = this.#stage(x, run, targets) || staged;
+    for (const run of runs) staged = this.#stage(x, run, targets, divided) || staged;
     const squares = targets[0]?.matrix.inputSquares;
     if (squares) this.measure(x, runs, squares);
-    if (staged) this.lane.barrier();
+    if (staged && divided) this.lane.barrier();
     for (const run of runs) {
       for (const target of targets) this.#multiplyRun(x, run, target);
     }
@@ -79,8 +81,11 @@ export class Products {
     }
   }
 
-  /** Puts a run's activations, in the forms its targets need, into their arenas; true when anything was written. */
-  #stage(x: Buffer, run: Run, targets: readonly Target[]): boolean {
+  /**
+   * Puts a run's activations, in the forms its targets need, into their arenas, this lane's share or all; true when
+   * anything was written.
+   */
+  #stage(x: Buffer, run: Run, targets: readonly Target[], divided: boolean): boolean {
     const done = new Set<string>();
     for (const { matrix } of targets) {
       for (const piece of piecesOf(matrix, run)) {
@@ -89,16 +94,17 @@ export class Products {
         const key = `${piece.arena} ${form}`;
         if (done.has(key)) continue;
         done.add(key);
-        this.#stageRun(x, run, piece.arena, form);
+        this.#stageRun(x, run, piece.arena, form, divided);
       }
     }
     return done.size > 0;
   }
 
-  #stageRun(x: Buffer, run: Run, arenaIndex: number, form: ActivationForm): void {
+  #stageRun(x: Buffer, run: Run, arenaIndex: number, form: ActivationForm, divided: boolean): void {
     const arena = this.lane.arenas[arenaIndex]!;
     const base = run.first * x.columns;
-    const [start, end] = this.lane.share(run.count * x.columns, 32);
+    const floats = run.count * x.columns;
+    const [start, end] = divided ? this.lane.share(floats, 32) : [0, floats];
     if (end <= start) return;
     let source = x.offset + (base + start) * 4;
     if (arenaIndex !== 0) {
@@ -220,5 +226,6 @@ export class Products {
 }
 
 function piecesOf(matrix: Matrix, run: Run): readonly Piece[] {
+  if (run.pieces === Number.POSITIVE_INFINITY && run.piece === 0) return matrix.pieces;
   return matrix.pieces.slice(run.piece, run.piece + run.pieces);
 }

@@ -1,7 +1,7 @@
 import type { TokenRun } from '../engine/attention.js';
 import type { Buffer } from '../engine/buffers.js';
 import type { Operations } from '../engine/operations.js';
-import { everyToken, type Run } from '../engine/products.js';
+import { everyToken, type Run, type Target } from '../engine/products.js';
 import type { ExpertCache, ExpertRound } from './expert-cache.js';
 import { chunkOf, type FeedForward, type LayerLayout, type ModelLayout } from './layout.js';
 import { ropeAngles, ropeFrequencies } from './rope.js';
@@ -60,12 +60,13 @@ export class Llama4 {
     const { lane } = this.#ops;
     const { hidden, expertInput, normed } = buffers;
     const rowBytes = hidden.columns * 4;
-    const [start, end] = lane.share(rows.length);
+    const divided = lane.divides(rows.length * hidden.columns);
+    const [start, end] = divided ? lane.share(rows.length) : [0, rows.length];
     for (let i = start; i < end; i++) {
       const from = hidden.offset + rows[i]! * rowBytes;
       lane.home.u8.copyWithin(expertInput.offset + i * rowBytes, from, from + rowBytes);
     }
-    lane.barrier();
+    if (divided) lane.barrier();
     this.#ops.rmsNorm(expertInput, outputNorm, normed, rows.length, config.rmsEps);
     this.#ops.products.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
   }
@@ -194,12 +195,13 @@ export class Llama4 {
     const logits = f32.subarray(firstLogit, firstLogit + tokens * expertCount);
     const routing = routeTokens(logits, tokens, expertCount, expertUsedCount);
     const rows = routing.tokens.length;
-    const [start, end] = lane.share(rows);
+    const divided = lane.divides(rows * normed.columns);
+    const [start, end] = divided ? lane.share(rows) : [0, rows];
     for (let i = start; i < end; i++) {
       const from = rowOf(normed, routing.tokens[i]!);
       kernels.scaleInto(from, rowOf(expertInput, i), routing.scores[i]!, normed.columns);
     }
-    lane.barrier();
+    if (divided) lane.barrier();
 
     const runs: Run[] = [];
     for (let expert = 0; expert < expertCount; expert++) {
@@ -207,13 +209,16 @@ export class Llama4 {
       const count = routing.starts[expert + 1]! - first;
       if (count > 0) runs.push({ first, count, piece: expert, pieces: 1 });
     }
+    // The rows of one token with one expert are already where they are to be added.
+    const target = rows === 1 ? { y: hidden, accumulate: true } : { y: expertOutput };
     if (this.#expertCache === undefined) {
       const { gateExperts: gate, upExperts: up, downExperts: down } = experts;
-      this.#expertRound({ runs, gate, up, down });
+      this.#expertRound({ runs, gate, up, down }, target);
     } else {
       const ahead = this.#predictExperts(layer + 1, tokens);
-      for (const round of this.#expertCache.rounds(layer, runs, ahead)) this.#expertRound(round);
+      for (const round of this.#expertCache.rounds(layer, runs, ahead)) this.#expertRound(round, target);
     }
+    if (rows === 1) return;
 
     // A token's rows are added by the lane that owns the token, in expert order, whatever the thread count.
     const [first, last] = lane.share(tokens);
@@ -225,10 +230,10 @@ export class Llama4 {
     lane.barrier();
   }
 
-  /** expertOutput = expert(expertInput) for the rows of each run */
-  #expertRound({ runs, gate, up, down }: ExpertRound): void {
+  /** The target's y (+)= expert(expertInput) for the rows of each run */
+  #expertRound({ runs, gate, up, down }: ExpertRound, target: Omit<Target, 'matrix'>): void {
     const { config, buffers } = this.#layout;
-    const { expertInput, expertOutput } = buffers;
+    const { expertInput } = buffers;
     const columns = config.expertFeedForwardLength;
     const inner = { offset: buffers.gate.offset, columns };
     const upper = { offset: buffers.up.offset, columns };
@@ -240,7 +245,7 @@ export class Llama4 {
       const [gateRows, upRows] = [inner, upper].map((buffer) => ({ offset: rowOf(buffer, first), columns }));
       this.#ops.siluMultiply(gateRows!, upRows!, count);
     }
-    this.#ops.products.multiply(inner, runs, [{ matrix: down, y: expertOutput }]);
+    this.#ops.products.multiply(inner, runs, [{ matrix: down, ...target }]);
   }
 
   /**
