@@ -59,7 +59,18 @@ export type {
   GenerationSummary,
   SamplingOptions,
 } from './generate/index.js';
-export { DEFAULT_SAMPLING } from './generate/index.js';
+export {
+  type Constraint,
+  DEFAULT_SAMPLING,
+  type Drafter,
+  jsonObjectGrammar,
+  jsonSchemaGrammar,
+  LookupDrafter,
+  ModelDrafter,
+  parseGbnf,
+  rebaseReferences,
+  TokenGrammar,
+} from './generate/index.js';
 export {
   type EncodedImage,
   type EncodeImageOptions,
@@ -67,6 +78,7 @@ export {
   loadModel,
   Model,
 } from './generate/load-model.js';
+export { loadDraftModel } from './generate/speculation/load-draft-model.js';
 export type { ExpertCacheStatistics } from './model/expert-store.js';
 export type { Outputs, TokenModel } from './model/token-model.js';
 export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';

@@ -11,6 +11,7 @@ export {
   jsonObjectGrammar,
   jsonSchemaGrammar,
   parseGbnf,
+  rebaseReferences,
   TokenGrammar,
   type Triggers,
 } from './grammar/index.js';

@@ -1,5 +1,5 @@
 import type { Constraint } from '../generate/constraint.js';
-import { type Grammar, parseGbnf, TokenGrammar } from '../generate/grammar/index.js';
+import { type Grammar, parseGbnf, rebaseReferences, TokenGrammar } from '../generate/grammar/index.js';
 import { jsonObjectGrammar, jsonSchemaGrammar } from '../generate/grammar/json-schema.js';
 import type { Tokenizer } from '../model/tokenizer/index.js';
 import { badRequest } from './api-error.js';
@@ -47,9 +47,12 @@ function callsSchema({ tools, tool_choice: choice }: FormFields): object | undef
     throw badRequest('no-such-tool', message, 'tool_choice');
   }
   return {
-    anyOf: allowed.map(({ function: { name, parameters } }) => ({
+    anyOf: allowed.map(({ function: { name, parameters } }, i) => ({
       type: 'object',
-      properties: { name: { const: name }, parameters: parameters ?? { type: 'object' } },
+      properties: {
+        name: { const: name },
+        parameters: rebaseReferences(parameters ?? { type: 'object' }, `#/anyOf/${i}/properties/parameters`),
+      },
       required: ['name', 'parameters'],
       additionalProperties: false,
     })),

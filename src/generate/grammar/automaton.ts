@@ -14,9 +14,9 @@ import {
 import { checkProgram } from './program-checks.js';
 
 /** Most ways in which a text may be understood at once; JSON has one or two. */
-const MAX_READINGS = 8192;
-/** Steps for one token, or for the tokens that may follow one: about a second. Then the grammar is at fault. */
-const MAX_WORK = 1 << 25;
+const MAX_READINGS = 4096;
+/** Steps for one token, or for the tokens that may follow one: a fraction of a second. Then the grammar is at fault. */
+const MAX_WORK = 1 << 22;
 /** States and stacks kept for another time: a few ten megabytes. */
 const MAX_STATES = 1 << 13;
 const MAX_STACKS = 1 << 18;

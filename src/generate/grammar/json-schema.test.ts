@@ -6,6 +6,7 @@ import { validates } from '../testing/validate.js';
 import { Automaton } from './automaton.js';
 import { jsonObjectGrammar, jsonSchemaGrammar } from './json-schema.js';
 import type { MatchState } from './match-state.js';
+import { rebaseReferences } from './rebase-references.js';
 import { TokenGrammar } from './token-grammar.js';
 
 const noTokens = () => undefined;
@@ -211,6 +212,20 @@ describe('a schema', () => {
       { $ref: '#/$defs/a~1b%20', maximum: 3, $defs: { 'a/b ': { type: 'integer', minimum: 1 } } },
       [],
       [0, 4, 'a'],
+    );
+  });
+
+  it('within another', () => {
+    const tree = {
+      type: 'object',
+      properties: { left: { $ref: '#' }, leaf: { $ref: '#/$defs/leaf' }, $ref: { const: { $ref: '#' } } },
+      $defs: { leaf: { type: 'integer' } },
+    };
+    const outer = { type: 'object', properties: { tree: rebaseReferences(tree, '#/properties/tree') } };
+    cases(
+      outer,
+      [{ tree: { left: { leaf: 1 } } }, { tree: { $ref: { $ref: '#' } } }],
+      [{ tree: { left: { leaf: 'a' } } }, { tree: { left: { tree: {} } } }],
     );
   });
 
