@@ -5,6 +5,7 @@ import { busyServer, type Head, type HttpClient } from './http-client.js';
 import { PartialFile, type PartialFilePaths } from './partial-file.js';
 import { RangeWriter } from './range-writer.js';
 import { Retries, TransientError } from './retries.js';
+import { type OpenXet, XetContent } from './xet-content.js';
 
 /** A file to fetch. */
 export interface Download {
@@ -13,11 +14,15 @@ export interface Download {
   readonly size: number;
   readonly id: ContentId;
   readonly paths: PartialFilePaths;
+  /** Where it also is, if the content is in Xet. */
+  readonly openXet?: OpenXet;
   /** What an answer means that is neither the file nor temporary (401, 403, 404 …). */
   readonly refusal: (head: Head) => CriaError;
 }
 
 const MAX_PIECE_BYTES = 32 << 20;
+/** In Xet each piece costs more requests. */
+const MAX_XET_PIECE_BYTES = 128 << 20;
 const MIN_PIECE_BYTES = 4 << 20;
 /** Statuses of an address that was signed for a time which is over. */
 const EXPIRED: ReadonlySet<number> = new Set([401, 403, 404, 410]);
@@ -34,6 +39,7 @@ export class FileDownload {
   readonly #pieces: Range[];
   /** Where the Hub has redirected to: asking there straight away saves a round trip for each piece. */
   #location: string | undefined;
+  readonly #xet: XetContent | undefined;
   #active = 0;
   #whole = false;
 
@@ -48,7 +54,8 @@ export class FileDownload {
     this.file = file;
     this.#client = client;
     this.#onBytes = onBytes;
-    this.#pieces = cut(file.missing(), connections);
+    this.#xet = download.openXet && new XetContent(download.openXet);
+    this.#pieces = cut(file.missing(), connections, this.#xet ? MAX_XET_PIECE_BYTES : MAX_PIECE_BYTES);
   }
 
   static async open(
@@ -114,6 +121,8 @@ export class FileDownload {
   }
 
   async #attempt(asked: Range | undefined, writer: RangeWriter, signal: AbortSignal): Promise<undefined> {
+    const push = (chunk: Buffer) => writer.push(chunk);
+    if (asked && this.#xet?.available && (await this.#xet.read(asked, push, signal))) return;
     const location = this.#location;
     await this.#client.get(
       location ?? this.download.address,
@@ -126,7 +135,7 @@ export class FileDownload {
           this.#checkHead(head, asked);
           if (new URL(head.url).host !== new URL(this.download.address).host) this.#location = head.url;
         },
-        data: (chunk) => writer.push(chunk),
+        data: push,
       },
       { headers: asked ? { range: `bytes=${asked.start}-${asked.end - 1}` } : {}, signal },
     );
@@ -172,10 +181,10 @@ export class FileDownload {
 }
 
 /** Ranges in pieces small enough that every connection gets some, large enough that asking costs little. */
-function cut(ranges: readonly Range[], connections: number): Range[] {
+function cut(ranges: readonly Range[], connections: number, largest: number): Range[] {
   const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
   const wanted = Math.ceil(bytes / (2 * connections));
-  const length = Math.min(MAX_PIECE_BYTES, Math.max(MIN_PIECE_BYTES, wanted));
+  const length = Math.min(largest, Math.max(MIN_PIECE_BYTES, wanted));
   const pieces: Range[] = [];
   for (const { start, end } of ranges) {
     for (let at = start; at < end; at += length) pieces.push({ start: at, end: Math.min(end, at + length) });

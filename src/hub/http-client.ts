@@ -195,6 +195,8 @@ export class HttpClient {
           },
           onData: (chunk) => {
             if (failure !== undefined || redirectTarget(head) !== undefined) return true;
+            // After a pause undici can hand over nothing; pausing again at that would never end.
+            if (chunk.length === 0) return true;
             try {
               const pending = sink.data(chunk);
               pending?.then(() => resume(), stop);

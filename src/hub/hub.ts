@@ -1,4 +1,4 @@
-import { listFiles, listModels, modelInfo } from '@huggingface/hub';
+import { downloadFile, fileDownloadInfo, listFiles, listModels, modelInfo } from '@huggingface/hub';
 import { CriaError } from '../base/errors.js';
 import { didYouMean } from '../base/suggest.js';
 import type { ContentId } from './content-hash.js';
@@ -11,6 +11,8 @@ export interface HubFile {
   readonly path: string;
   readonly size: number;
   readonly id: ContentId;
+  /** Its content is in Xet, the Hub's storage by chunks. */
+  readonly isXet: boolean;
 }
 
 /** The files of one commit. */
@@ -80,6 +82,20 @@ export class Hub {
     return `${this.settings.endpoint}/${repo}/resolve/${commit}/${encoded}`;
   }
 
+  /**
+   * The content of a file in Xet, by Xet's own protocol; undefined when the Hub offers it over HTTP only. Slices of the
+   * blob fetch their part.
+   */
+  async xetContent({ repo, commit }: HubListing, path: string): Promise<Blob | undefined> {
+    const { endpoint: hubUrl } = this.settings;
+    const encoded = path.split('/').map(encodeURIComponent).join('/');
+    const about = { repo, path: encoded, revision: commit, hubUrl, fetch: this.client.fetch };
+    const downloadInfo = await fileDownloadInfo(about);
+    if (!downloadInfo?.xet) return undefined;
+    // The pieces of a file run in parallel already.
+    return (await downloadFile({ ...about, downloadInfo, parallelDownloads: false })) ?? undefined;
+  }
+
   /** The error for an answer to a request for a file. */
   refusal(repo: string, { status, headers }: Head): CriaError {
     const [code, message] = [headers['x-error-code'], headers['x-error-message']];
@@ -130,6 +146,7 @@ function checkedFile(
     readonly size: unknown;
     readonly oid?: unknown;
     readonly lfs?: { oid: unknown };
+    readonly xetHash?: unknown;
   },
   repo: string,
 ): HubFile {
@@ -142,7 +159,12 @@ function checkedFile(
   if (typeof hex !== 'string' || hex.length !== length || !/^[0-9a-f]+$/.test(hex)) {
     throw badListing(repo, `no content hash for '${path}'`);
   }
-  return { path, size, id: { kind: entry.lfs === undefined ? 'git' : 'sha256', hex } };
+  return {
+    path,
+    size,
+    id: { kind: entry.lfs === undefined ? 'git' : 'sha256', hex },
+    isXet: entry.xetHash !== undefined,
+  };
 }
 
 function badListing(repo: string, found: string): CriaError {

@@ -233,6 +233,31 @@ describe('a server that misbehaves', () => {
   });
 });
 
+describe('a file in Xet', () => {
+  it('is read by chunks', async () => {
+    const { hub, settings, snapshot } = await setUp({ 'user/tiny-GGUF': { ...repository, xet: true } });
+    await pull('user/tiny-GGUF:Q4_K_M', { ...settings, token: hub.token }, { mmproj: false });
+    expect((await readFile(join(snapshot, 'tiny-Q4_K_M.gguf'))).equals(model)).toBe(true);
+    expect(contentRequests(hub)).toEqual([]);
+    const blocks = hub.seen.filter(({ path }) => path.startsWith('/xet-block'));
+    expect(blocks.length).toBe(3);
+  });
+
+  it.each(['/xet-auth', '/xet-v1', '/xet-block'])('comes over HTTP when %s fails', async (where) => {
+    const { hub, settings, snapshot } = await setUp({ 'user/tiny-GGUF': { ...repository, xet: true } });
+    hub.fault = ({ path }) => (path.startsWith(where) ? { status: 404 } : undefined);
+    await pull('user/tiny-GGUF:Q4_K_M', settings, { mmproj: false });
+    expect((await readFile(join(snapshot, 'tiny-Q4_K_M.gguf'))).equals(model)).toBe(true);
+    expect(contentRequests(hub).length).toBe(3);
+  });
+
+  it('comes over HTTP when Xet is turned off', async () => {
+    const { hub, settings } = await setUp({ 'user/tiny-GGUF': { ...repository, xet: true } });
+    await pull('user/tiny-GGUF:Q4_K_M', { ...settings, xet: false }, { mmproj: false });
+    expect(contentRequests(hub).length).toBe(3);
+  });
+});
+
 describe('an interruption', () => {
   it('costs only what was on its way', async () => {
     const { hub, settings, repoFolder, snapshot } = await setUp();

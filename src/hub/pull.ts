@@ -167,6 +167,7 @@ async function planDownloads(
       size: file.size,
       id: file.id,
       paths,
+      openXet: file.isXet && hub.settings.xet ? () => hub.xetContent(listing, file.path) : undefined,
       files: [...same, file],
       refusal: (head) => hub.refusal(listing.repo, head),
     });

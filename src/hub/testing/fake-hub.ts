@@ -9,6 +9,7 @@ export interface SeenRequest {
   readonly path: string;
   readonly range: string | undefined;
   readonly authorization: string | undefined;
+  readonly accept: string | undefined;
   /** Of requests for this path to this host, counted from 0. */
   readonly attempt: number;
 }
@@ -29,6 +30,8 @@ export interface Fault {
 export interface FakeRepository {
   readonly files: Readonly<Record<string, Buffer>>;
   readonly commit?: string;
+  /** Large files are in Xet, too. */
+  readonly xet?: boolean;
   /** Contents need a token. */
   readonly gated?: boolean;
   /** Everything needs a token. */
@@ -38,6 +41,8 @@ export interface FakeRepository {
 const MAIN_COMMIT = '0123456789abcdef0123456789abcdef01234567';
 /** Files from here on are large ones: known by their SHA-256 and served by the other host. */
 const LARGE_BYTES = 1000;
+/** Bytes of a chunk in Xet, and of it in its block. */
+const [XET_CHUNK, STORED_CHUNK] = [65536, 65536 + 8];
 /** Entries of one page of a file list. */
 const PAGE = 3;
 
@@ -75,8 +80,9 @@ export class FakeHub {
     return `http://127.0.0.1:${(this.#hub.address() as AddressInfo).port}`;
   }
 
+  /** By another name, so that it is another host to every client. */
   get cdn(): string {
-    return `http://127.0.0.1:${(this.#cdn.address() as AddressInfo).port}`;
+    return `http://localhost:${(this.#cdn.address() as AddressInfo).port}`;
   }
 
   async close(): Promise<void> {
@@ -94,6 +100,7 @@ export class FakeHub {
       path,
       range: request.headers.range,
       authorization: request.headers.authorization,
+      accept: request.headers.accept,
       attempt: this.seen.filter((other) => other.path === path && other.host === host).length,
     };
     this.seen.push(seen);
@@ -102,6 +109,8 @@ export class FakeHub {
       response.writeHead(fault.status, fault.headers).end();
     } else if (host === 'cdn') {
       this.#sendContent(response, this.#contentByHash(path.slice(1)), seen, fault);
+    } else if (path.startsWith('/xet-')) {
+      this.#answerXet(response, path, seen);
     } else if (path.startsWith('/api/models')) {
       this.#answerApi(response, path, searchParams, seen);
     } else {
@@ -133,6 +142,7 @@ export class FakeHub {
       oid: gitHash(content),
       ...(content.length >= LARGE_BYTES && {
         lfs: { oid: sha256(content), size: content.length, pointerSize: 134 },
+        ...(repository.xet && { xetHash: sha256(content) }),
       }),
     }));
     if (entries.length > start + PAGE) {
@@ -165,8 +175,58 @@ export class FakeHub {
       return;
     }
     response.setHeader('x-linked-size', content.length);
+    if (repository.xet && seen.accept?.includes('xet-fileinfo')) {
+      response.setHeader('content-type', 'application/vnd.xet-fileinfo+json');
+      response.setHeader('x-xet-hash', sha256(content));
+      const [auth, parts] = [`${this.endpoint}/xet-auth`, `${this.endpoint}/xet-v1/v1/reconstructions`];
+      response.setHeader('etag', `"${sha256(content)}"`);
+      response.setHeader(
+        'link',
+        `<${auth}>; rel="xet-auth", <${parts}/${sha256(content)}>; rel="xet-reconstruction-info"`,
+      );
+      response.end('{}');
+      return;
+    }
     response.setHeader('x-linked-etag', `"${sha256(content)}"`);
     response.writeHead(302, { location: `${this.cdn}/${sha256(content)}?signature=x` }).end('Found');
+  }
+
+  /**
+   * Xet as far as reading needs it: the file is one block of chunks stored as they are, each behind a header of eight
+   * bytes (https://huggingface.co/docs/xet/en/xorb).
+   */
+  #answerXet(response: ServerResponse, path: string, { range }: SeenRequest): void {
+    const [, from, to] = /^bytes=(\d+)-(\d+)$/.exec(range ?? '') ?? [];
+    if (path === '/xet-auth') {
+      sendJson(response, { accessToken: 'xet', casUrl: this.endpoint, exp: Date.now() / 1000 + 3600 });
+      return;
+    }
+    const hash = path.slice(path.lastIndexOf('/') + 1);
+    const content = this.#contentByHash(hash);
+    if (path.startsWith('/xet-block/')) {
+      const [first, last] = [Number(from) / STORED_CHUNK, (Number(to) + 1) / STORED_CHUNK];
+      response.writeHead(206);
+      for (let chunk = first; chunk < last; chunk++) {
+        const bytes = content.subarray(chunk * XET_CHUNK, (chunk + 1) * XET_CHUNK);
+        const header = Buffer.alloc(8);
+        header.writeUIntLE(bytes.length, 1, 3);
+        header.writeUIntLE(bytes.length, 5, 3);
+        response.write(Buffer.concat([header, bytes]));
+      }
+      response.end();
+      return;
+    }
+    const chunks = {
+      start: Math.floor(Number(from) / XET_CHUNK),
+      end: Math.ceil((Number(to) + 1) / XET_CHUNK),
+    };
+    const bytes = { start: chunks.start * STORED_CHUNK, end: chunks.end * STORED_CHUNK - 1 };
+    const length = Math.min(content.length, chunks.end * XET_CHUNK) - chunks.start * XET_CHUNK;
+    sendJson(response, {
+      terms: [{ hash, unpacked_length: length, range: chunks }],
+      xorbs: { [hash]: [{ url: `${this.endpoint}/xet-block/${hash}`, ranges: [{ chunks, bytes }] }] },
+      offset_into_first_range: Number(from) - chunks.start * XET_CHUNK,
+    });
   }
 
   /** The repository when this request may see it at this revision; otherwise the refusal is sent. */
