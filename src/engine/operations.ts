@@ -64,12 +64,4 @@ export class Operations {
     }
     if (divided) this.lane.barrier();
   }
-
-  /** gate = silu(gate) × up over `rows` rows. */
-  siluMultiply(gate: Buffer, up: Buffer, rows: number): void {
-    const [start, end] = this.lane.share(rows * gate.columns, 64);
-    const { kernels } = this.lane.home;
-    if (end > start) kernels.siluMultiply(gate.offset + start * 4, up.offset + start * 4, end - start);
-    this.lane.barrier();
-  }
 }

@@ -54,6 +54,32 @@ export class Products {
 
   /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`. */
   multiply(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
+    this.#multiplyOwn(x, runs, targets);
+    this.lane.barrier();
+  }
+
+  /** gate.y[t] = silu(gate × x[t]) × (up × x[t]), with up.y as room; widths are multiples of 4. */
+  multiplyGated(x: Buffer, runs: readonly Run[], gate: Target, up: Target): void {
+    this.#multiplyOwn(x, runs, [gate, up]);
+    // Lanes go on with the columns that they computed themselves, unless the matrices are cut differently.
+    if (!runs.every((run) => cutAlike(gate.matrix, up.matrix, run))) this.lane.barrier();
+    const { kernels } = this.lane.home;
+    for (const run of runs) {
+      let column = 0;
+      for (const { rows } of piecesOf(gate.matrix, run)) {
+        const [start, end] = this.lane.share(rows, PANEL_ROWS);
+        for (let t = run.first; end > start && t < run.first + run.count; t++) {
+          const at = (t * gate.y.columns + column + start) * 4;
+          kernels.siluMultiply(gate.y.offset + at, up.y.offset + at, end - start);
+        }
+        column += rows;
+      }
+    }
+    this.lane.barrier();
+  }
+
+  /** As `multiply`; each lane's own rows only are complete at its end. */
+  #multiplyOwn(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
     const tokens = runs.reduce((sum, { count }) => sum + count, 0);
     const divided = this.lane.divides(tokens * x.columns);
     let staged = false;
@@ -64,7 +90,6 @@ export class Products {
     for (const run of runs) {
       for (const target of targets) this.#multiplyRun(x, run, target);
     }
-    this.lane.barrier();
   }
 
   /** Adds the squares of a product's inputs, each lane those of its own columns. Ends without a barrier. */
@@ -223,6 +248,11 @@ export class Products {
     }
     if (away) copyRows(arena, out, stride, this.lane.home, homeOut, homeStride, run.count, bytes);
   }
+}
+
+function cutAlike(a: Matrix, b: Matrix, run: Run): boolean {
+  const others = piecesOf(b, run);
+  return piecesOf(a, run).every(({ rows }, i) => rows === others[i]?.rows);
 }
 
 function piecesOf(matrix: Matrix, run: Run): readonly Piece[] {

@@ -172,11 +172,7 @@ export class Llama4 {
     };
     const upper = { offset: buffers.up.offset, columns: inner.columns };
     const all = everyToken(tokens);
-    this.#ops.products.multiply(x, all, [
-      { matrix: gate, y: inner },
-      { matrix: up, y: upper },
-    ]);
-    this.#ops.siluMultiply(inner, upper, tokens);
+    this.#ops.products.multiplyGated(x, all, { matrix: gate, y: inner }, { matrix: up, y: upper });
     this.#ops.products.multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
   }
 
@@ -237,14 +233,7 @@ export class Llama4 {
     const columns = config.expertFeedForwardLength;
     const inner = { offset: buffers.gate.offset, columns };
     const upper = { offset: buffers.up.offset, columns };
-    this.#ops.products.multiply(expertInput, runs, [
-      { matrix: gate, y: inner },
-      { matrix: up, y: upper },
-    ]);
-    for (const [first, count] of rowSpans(runs)) {
-      const [gateRows, upRows] = [inner, upper].map((buffer) => ({ offset: rowOf(buffer, first), columns }));
-      this.#ops.siluMultiply(gateRows!, upRows!, count);
-    }
+    this.#ops.products.multiplyGated(expertInput, runs, { matrix: gate, y: inner }, { matrix: up, y: upper });
     this.#ops.products.multiply(inner, runs, [{ matrix: down, ...target }]);
   }
 
@@ -285,17 +274,6 @@ export class Llama4 {
       ropeAngles(this.#frequencies, positions[t]!, lane.home.f32.subarray(at, at + angles.columns));
     }
   }
-}
-
-/** The rows of runs, those that follow each other joined. */
-function rowSpans(runs: readonly Run[]): [first: number, count: number][] {
-  const spans: [first: number, count: number][] = [];
-  for (const { first, count } of runs.toSorted((a, b) => a.first - b.first)) {
-    const last = spans.at(-1);
-    if (last && last[0] + last[1] === first) last[1] += count;
-    else spans.push([first, count]);
-  }
-  return spans;
 }
 
 /** Cuts a step's tokens where the sequence changes. */
