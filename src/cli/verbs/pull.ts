@@ -3,13 +3,8 @@ import { formatBytes } from '../../base/byte-size.js';
 import { CriaError } from '../../base/errors.js';
 import { createProgress, type ProgressOptions } from '../../base/progress.js';
 import { textTable } from '../../formats/text-table.js';
-import {
-  displayName,
-  type ModelName,
-  type PullPlan,
-  requireModelName,
-  withPullPlan,
-} from '../../hub/index.js';
+import { displayName, type ModelName, type PullPlan, requireModelName } from '../../hub/index.js';
+import { withPullPlan } from '../../hub/pull.js';
 import { CACHE_FOLDER, hubSettings, REVISION } from '../hub-options.js';
 import { integer, onOff, text, texts, toggle } from '../options.js';
 import { defineVerb, type Terminal } from '../verb.js';
