@@ -16,6 +16,7 @@ const { positionals, values } = parseArgs({
     new: { type: 'string', short: 'n', default: '192' },
     lengths: { type: 'string', default: '2,4,8' },
     ngrams: { type: 'string', default: '3' },
+    'p-min': { type: 'string', default: '0.75' },
     prompt: { type: 'string', short: 'p', multiple: true, default: [] },
   },
 });
@@ -44,7 +45,7 @@ for (const path of values.draft) {
   open.push(draft);
   for (const length of lengths) {
     cases[`draft ${path.replace(/.*[/-]/, '').replace('.gguf', '')}, at most ${length}`] = () =>
-      new ModelDrafter(draft, { maxTokens: length });
+      new ModelDrafter(draft, { maxTokens: length, minProbability: Number(values['p-min']) });
   }
 }
 for (const ngramSize of values.ngrams.split(',').map(Number)) {
