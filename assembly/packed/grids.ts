@@ -2,7 +2,8 @@ import { SPREAD_LANES, tables } from '../unpack/tables';
 import { highNibbles, loadPair, lowNibbles, negateWhere, odd16 } from '../unpack/vectors';
 
 // Shared by the packed forms of the types whose weights are entries of grids. Per 256 columns a panel holds two quads
-// of four rows; a quad holds eight groups of 32 columns and then the scales and f16[4] super-scales.
+// of four rows; a quad holds its scales, f16[4] super-scales and eight groups of 32 columns. Memory is read faster when
+// it is read in order, so what is needed first comes first.
 //
 // Entries are found by scalar loads, which bound these products; so their numbers lie where two instructions get at
 // each. Signs have all eight bits and lie so that adding a vector to itself brings the next vector's to the top.

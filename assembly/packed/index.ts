@@ -281,7 +281,6 @@ export function multiplyPanels(
 
 /** Panels that a product with few tokens reads at once, which keeps more of the memory's reads under way. */
 const STREAMS: i32 = 4;
-const STREAM_COLUMNS: i32 = 256;
 
 function multiplyStreams(
   form: i32, panels: usize, streams: i32, columns: i32, x: usize, xStride: usize, y: usize, accumulate: bool,
@@ -289,9 +288,11 @@ function multiplyStreams(
 ): void {
   const size = panelBytes(form, columns);
   const bytes = <usize>streams << 5;
+  // About a kilobyte of each panel at a time.
+  const columnsAtOnce = panelBytes(form, 256) < 1000 ? 512 : 256;
   memory.fill(scratch, 0, bytes);
   for (let column: i32 = 0; column < columns; ) {
-    const part = min(columns - column, STREAM_COLUMNS);
+    const part = min(columns - column, columnsAtOnce);
     let panel = panels + panelBytes(form, column);
     for (let to = scratch, end = scratch + bytes; to < end; to += 32) {
       times(form, panel, part, x, xStride, end);

@@ -12,16 +12,21 @@ import { loadHalves4 } from './halves';
 // numbers of entries, two in three bytes, of each eight columns those of the four rows. The highest bit is the sign of
 // the shift, which the entries contain: 8 · value ± 1 + 9, 0 … 18.
 //
-// Then 4-bit scales (IQ1_S: of groups, IQ1_M: of half groups), those of the first half of the columns in the low halves
-// of the bytes, those of the second in the high ones, four rows side by side; then the super-scales.
+// Before them 4-bit scales (IQ1_S: of groups, IQ1_M: of half groups), those of the first half of the columns in the low
+// halves of the bytes, those of the second in the high ones, four rows side by side, and the super-scales.
 // weight = d/8 · (2s + 1) · (entry − 9). Sums of four products of bytes fit 16 bits.
 
 const GROUP: usize = 24;
 const OFFSET: i32 = 9;
 
 @inline
+function headBytes(halves: bool): usize {
+  return halves ? 40 : 24;
+}
+
+@inline
 function quadBytes(halves: bool): usize {
-  return 8 * GROUP + (halves ? 32 : 16) + 8;
+  return headBytes(halves) + 8 * GROUP;
 }
 
 /** Three highest bits of a row's entry `octet` of a group and the sign of its shift, as IQ1_M has them. */
@@ -50,15 +55,15 @@ function superScale(row: usize, halves: bool): u32 {
 
 @inline
 function packQuad(source: usize, rowBytes: usize, target: usize, halves: bool): void {
-  const scales = target + 8 * GROUP;
   const half: usize = halves ? 8 : 4;
   for (let r: usize = 0; r < 4; r++) {
     const row = source + r * rowBytes;
     for (let i: usize = 0; i < half; i++) {
-      store<u8>(scales + 4 * i + r, scaleOf(row, i, halves) | (scaleOf(row, i + half, halves) << 4));
+      store<u8>(target + 4 * i + r, scaleOf(row, i, halves) | (scaleOf(row, i + half, halves) << 4));
     }
-    store<u16>(scales + 4 * half + 2 * r, superScale(row, halves));
+    store<u16>(target + 4 * half + 2 * r, superScale(row, halves));
   }
+  target += headBytes(halves);
   for (let group: usize = 0; group < 8; group++) {
     for (let octet: usize = 0; octet < 4; octet++) {
       const low: usize = 4 * group + octet + <usize>(halves ? 0 : 2);
@@ -105,8 +110,10 @@ function times(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize
   v128.store(sums, zero, 16);
   for (let block = columns >> 8; block > 0; block--) {
     for (const both = sums + 32; sums < both; sums += 16) {
-      storeOdd32(v128.load(panel, 192), scales, halves ? 32 : 16);
-      if (halves) storeOdd32(v128.load(panel, 208), scales + 16, 32);
+      storeOdd32(v128.load(panel), scales, halves ? 32 : 16);
+      if (halves) storeOdd32(v128.load(panel, 16), scales + 16, 32);
+      panel += headBytes(halves);
+      const d = panel - 8;
       let l = f32x4.splat(0);
       let r = l;
       let offsets = l;
@@ -149,10 +156,9 @@ function times(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize
         scale += halves ? 8 : 4;
         at += xStride;
       }
-      const d = f32x4.mul(loadHalves4(panel + (halves ? 32 : 16)), f32x4.splat(0.125));
       const products = nmadd(offsets, f32x4.splat(<f32>OFFSET), foldPairs(l, r));
-      v128.store(sums, madd(products, d, v128.load(sums)));
-      panel += quadBytes(halves) - 8 * GROUP;
+      const scaled = f32x4.mul(products, f32x4.splat(0.125));
+      v128.store(sums, madd(scaled, loadHalves4(d), v128.load(sums)));
     }
     sums -= 32;
     x += 8 * xStride;
@@ -166,14 +172,6 @@ function unpack(panel: usize, columns: i32, codes: usize, scales: usize, mins: u
   for (let block: usize = 0; block < k >> 8; block++) {
     for (let quad: usize = 0; quad < 2; quad++) {
       let to = codes + quad * 4 * k + (block << 10);
-      for (const end = panel + 8 * GROUP; panel < end; panel += 6) {
-        storeOctet(
-          to,
-          entries(grid, load<u16>(panel), load<u16>(panel, 1)),
-          entries(grid, load<u16>(panel, 3), load<u16>(panel, 4)),
-        );
-        to += 32;
-      }
       const d = f32x4.mul(loadHalves4(panel + (halves ? 32 : 16)), f32x4.splat(0.125));
       const first = v128.load(panel);
       const at = halves ? quad * k + (block << 8) : ((quad * k) >> 1) + (block << 7);
@@ -185,7 +183,15 @@ function unpack(panel: usize, columns: i32, codes: usize, scales: usize, mins: u
         storeScales4(odd16(lowNibbles(second)), d, OFFSET, scales + at + 64, mins + at + 64);
         storeScales4(odd16(highNibbles(second)), d, OFFSET, scales + at + 192, mins + at + 192);
       }
-      panel += quadBytes(halves) - 8 * GROUP;
+      panel += headBytes(halves);
+      for (const end = panel + 8 * GROUP; panel < end; panel += 6) {
+        storeOctet(
+          to,
+          entries(grid, load<u16>(panel), load<u16>(panel, 1)),
+          entries(grid, load<u16>(panel, 3), load<u16>(panel, 4)),
+        );
+        to += 32;
+      }
     }
   }
 }

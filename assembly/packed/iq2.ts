@@ -14,15 +14,17 @@ import { loadHalves4 } from './halves';
 //   u8[16]                                                    signs: bit 7 − v of byte b is that of byte b of vector v;
 //                                                             vectors 0 … 3 are rows 0, 1, the others rows 2, 3
 //
-// Then 4-bit scales, those of the first half of the groups in the low halves of the bytes, those of the second in the
-// high ones, four rows side by side; then the super-scales. weight = d/8 · (2s + 1) · ±magnitude.
+// Before them 4-bit scales, those of the first half of the groups in the low halves of the bytes, those of the second in
+// the high ones, four rows side by side, and the super-scales. weight = d/8 · (2s + 1) · ±magnitude.
 //
 // Magnitudes are at most 43, so that two products of bytes can be added in 16 bits: 4 · 43 · 127 < 2^15.
 
 const XXS_GROUP: usize = 32;
-const XXS_QUAD: usize = 280;
+const XXS_HEAD: usize = 24;
+const XXS_QUAD: usize = XXS_HEAD + 8 * XXS_GROUP;
 const S_GROUP: usize = 36;
-const S_QUAD: usize = 328;
+const S_HEAD: usize = 40;
+const S_QUAD: usize = S_HEAD + 8 * S_GROUP;
 /** Makes the codes unsigned. */
 const OFFSET: i32 = 43;
 
@@ -42,9 +44,9 @@ function packSigns(signs: usize, target: usize): void {
 export function packIQ2_XXS(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
   for (let block: i32 = 0; block < columns >> 8; block++) {
     for (let quad: usize = 0; quad < 8; quad += 4) {
-      memory.fill(target + 8 * XXS_GROUP, 0, 16);
+      memory.fill(target, 0, 16);
       for (let group: usize = 0; group < 8; group++) {
-        const to = target + group * XXS_GROUP;
+        const to = target + XXS_HEAD + group * XXS_GROUP;
         for (let row: usize = 0; row < 4; row++) {
           const from = source + (quad + row) * rowBytes + 8 * group;
           const signs = load<u32>(from, 6);
@@ -52,13 +54,13 @@ export function packIQ2_XXS(source: usize, rowBytes: usize, columns: i32, target
             store<u8>(to + 4 * octet + row, load<u8>(from + octet, 2));
             store<u8>(scratch + 4 * octet + row, evenSigns((signs >> (7 * <u32>octet)) & 127));
           }
-          const scale = target + 8 * XXS_GROUP + 4 * (group & 3) + row;
+          const scale = target + 4 * (group & 3) + row;
           store<u8>(scale, load<u8>(scale) | ((signs >> 28) << (<u32>group & 4)));
         }
         packSigns(scratch, to + 16);
       }
       for (let row: usize = 0; row < 4; row++) {
-        store<u16>(target + 2 * row, load<u16>(source + (quad + row) * rowBytes), 272);
+        store<u16>(target + 2 * row, load<u16>(source + (quad + row) * rowBytes), 16);
       }
       target += XXS_QUAD;
     }
@@ -76,8 +78,9 @@ export function timesIQ2_XXS(panel: usize, columns: i32, x: usize, xStride: usiz
   v128.store(sums, zero, 16);
   for (let block = columns >> 8; block > 0; block--) {
     for (const both = sums + 32; sums < both; sums += 16) {
-      storeOdd32(v128.load(panel, 256), scales, 16);
-      const d = f32x4.mul(loadHalves4(panel + 272), f32x4.splat(0.125));
+      storeOdd32(v128.load(panel), scales, 16);
+      const d = panel + 16;
+      panel += XXS_HEAD;
       let l = f32x4.splat(0);
       let r = l;
       let at = x;
@@ -120,8 +123,8 @@ export function timesIQ2_XXS(panel: usize, columns: i32, x: usize, xStride: usiz
         scale += 4;
         at += xStride;
       }
-      v128.store(sums, madd(foldPairs(l, r), d, v128.load(sums)));
-      panel += XXS_QUAD - 8 * XXS_GROUP;
+      const scaled = f32x4.mul(foldPairs(l, r), f32x4.splat(0.125));
+      v128.store(sums, madd(scaled, loadHalves4(d), v128.load(sums)));
     }
     sums -= 32;
     x += 8 * xStride;
@@ -152,6 +155,11 @@ export function unpackIQ2_XXS(panel: usize, columns: i32, codes: usize, scales: 
     for (let quad: usize = 0; quad < 2; quad++) {
       let to = codes + quad * 4 * k + (block << 10);
       const floats = ((quad * k) >> 1) + (block << 7);
+      const d = f32x4.mul(loadHalves4(panel + 16), f32x4.splat(0.125));
+      const packed = v128.load(panel);
+      storeScales4(odd16(lowNibbles(packed)), d, OFFSET, scales + floats, mins + floats);
+      storeScales4(odd16(highNibbles(packed)), d, OFFSET, scales + floats + 64, mins + floats + 64);
+      panel += XXS_HEAD;
       for (let group: usize = 0; group < 8; group++) {
         let left = v128.load(panel, 16);
         // Four steps on: the signs of rows 2 and 3.
@@ -169,11 +177,6 @@ export function unpackIQ2_XXS(panel: usize, columns: i32, codes: usize, scales: 
         panel += XXS_GROUP;
         to += 128;
       }
-      const d = f32x4.mul(loadHalves4(panel + 16), f32x4.splat(0.125));
-      const packed = v128.load(panel);
-      storeScales4(odd16(lowNibbles(packed)), d, OFFSET, scales + floats, mins + floats);
-      storeScales4(odd16(highNibbles(packed)), d, OFFSET, scales + floats + 64, mins + floats + 64);
-      panel += XXS_QUAD - 8 * XXS_GROUP;
     }
   }
 }
@@ -218,9 +221,9 @@ export function packIQ2_XS(source: usize, rowBytes: usize, columns: i32, target:
           store<u16>(scratch + 2 * i, word & 511);
           store<u8>(scratch + i, evenSigns(word >> 9), 32);
         }
-        packGroupS(scratch, scratch + 32, target + group * S_GROUP);
+        packGroupS(scratch, scratch + 32, target + S_HEAD + group * S_GROUP);
       }
-      packTailS(from, 66, rowBytes, target + 8 * S_GROUP);
+      packHeadS(from, 66, rowBytes, target);
       target += S_QUAD;
     }
     source += 74;
@@ -239,9 +242,9 @@ export function packIQ2_S(source: usize, rowBytes: usize, columns: i32, target: 
           store<u16>(scratch + 2 * i, load<u8>(row + 4 * group + octet, 2) | (high << 8));
           store<u8>(scratch + i, load<u8>(row + 4 * group + octet, 34), 32);
         }
-        packGroupS(scratch, scratch + 32, target + group * S_GROUP);
+        packGroupS(scratch, scratch + 32, target + S_HEAD + group * S_GROUP);
       }
-      packTailS(from, 74, rowBytes, target + 8 * S_GROUP);
+      packHeadS(from, 74, rowBytes, target);
       target += S_QUAD;
     }
     source += 82;
@@ -249,7 +252,7 @@ export function packIQ2_S(source: usize, rowBytes: usize, columns: i32, target: 
 }
 
 /** Scales, which begin `scales` bytes into a block, and super-scales of a quad. */
-function packTailS(source: usize, scales: usize, rowBytes: usize, target: usize): void {
+function packHeadS(source: usize, scales: usize, rowBytes: usize, target: usize): void {
   memory.fill(target, 0, 32);
   for (let row: usize = 0; row < 4; row++) {
     packScales16(source + row * rowBytes + scales, target, row);
@@ -268,9 +271,10 @@ function timesTenBits(panel: usize, columns: i32, x: usize, xStride: usize, sums
   v128.store(sums, zero, 16);
   for (let block = columns >> 8; block > 0; block--) {
     for (const both = sums + 32; sums < both; sums += 16) {
-      storeOdd32(v128.load(panel, 288), scales, 32);
-      storeOdd32(v128.load(panel, 304), scales + 16, 32);
-      const d = f32x4.mul(loadHalves4(panel + 320), f32x4.splat(0.125));
+      storeOdd32(v128.load(panel), scales, 32);
+      storeOdd32(v128.load(panel, 16), scales + 16, 32);
+      const d = panel + 32;
+      panel += S_HEAD;
       let l = f32x4.splat(0);
       let r = l;
       let at = x;
@@ -315,8 +319,8 @@ function timesTenBits(panel: usize, columns: i32, x: usize, xStride: usize, sums
         scale += 8;
         at += xStride;
       }
-      v128.store(sums, madd(foldPairs(l, r), d, v128.load(sums)));
-      panel += S_QUAD - 8 * S_GROUP;
+      const scaled = f32x4.mul(foldPairs(l, r), f32x4.splat(0.125));
+      v128.store(sums, madd(scaled, loadHalves4(d), v128.load(sums)));
     }
     sums -= 32;
     x += 8 * xStride;
@@ -350,6 +354,14 @@ function unpackTenBits(
     for (let quad: usize = 0; quad < 2; quad++) {
       let to = codes + quad * 4 * k + (block << 10);
       const floats = quad * k + (block << 8);
+      const d = f32x4.mul(loadHalves4(panel + 32), f32x4.splat(0.125));
+      const first = v128.load(panel);
+      const second = v128.load(panel, 16);
+      storeScales4(odd16(lowNibbles(first)), d, OFFSET, scales + floats, mins + floats);
+      storeScales4(odd16(lowNibbles(second)), d, OFFSET, scales + floats + 64, mins + floats + 64);
+      storeScales4(odd16(highNibbles(first)), d, OFFSET, scales + floats + 128, mins + floats + 128);
+      storeScales4(odd16(highNibbles(second)), d, OFFSET, scales + floats + 192, mins + floats + 192);
+      panel += S_HEAD;
       for (let group: usize = 0; group < 8; group++) {
         let left = v128.load(panel, 20);
         // Four steps on: the signs of rows 2 and 3.
@@ -367,14 +379,6 @@ function unpackTenBits(
         panel += S_GROUP;
         to += 128;
       }
-      const d = f32x4.mul(loadHalves4(panel + 32), f32x4.splat(0.125));
-      const first = v128.load(panel);
-      const second = v128.load(panel, 16);
-      storeScales4(odd16(lowNibbles(first)), d, OFFSET, scales + floats, mins + floats);
-      storeScales4(odd16(lowNibbles(second)), d, OFFSET, scales + floats + 64, mins + floats + 64);
-      storeScales4(odd16(highNibbles(first)), d, OFFSET, scales + floats + 128, mins + floats + 128);
-      storeScales4(odd16(highNibbles(second)), d, OFFSET, scales + floats + 192, mins + floats + 192);
-      panel += S_QUAD - 8 * S_GROUP;
     }
   }
 }

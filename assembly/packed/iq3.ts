@@ -10,13 +10,14 @@ import { loadHalves4 } from './halves';
 //   u8[8][4] (IQ3_XXS) or 10-bit numbers, four in five bytes: entries, of each four columns those of the four rows
 //   u8[16]                                                    signs: bit 7 − v of byte b is that of byte b of vector v
 //
-// Then 4-bit scales, those of the first four groups in the low halves of the bytes, those of the others in the high
-// ones, four rows side by side; then the super-scales. weight = d/4 · (2s + 1) · ±magnitude in IQ3_XXS, d · (2s + 1) ·
-// ±magnitude in IQ3_S.
+// Before them 4-bit scales, those of the first four groups in the low halves of the bytes, those of the others in the
+// high ones, four rows side by side, and the super-scales. weight = d/4 · (2s + 1) · ±magnitude in IQ3_XXS,
+// d · (2s + 1) · ±magnitude in IQ3_S.
 //
 // Magnitudes are at most 62 in IQ3_XXS, where two products of bytes can be added in 16 bits, and 15 in IQ3_S, where
 // eight can.
 
+const HEAD: usize = 24;
 const XXS_GROUP: usize = 48;
 const S_GROUP: usize = 56;
 
@@ -27,7 +28,7 @@ function groupBytes(ten: bool): usize {
 
 @inline
 function quadBytes(ten: bool): usize {
-  return 8 * groupBytes(ten) + 24;
+  return HEAD + 8 * groupBytes(ten);
 }
 
 /** Four signs of each of eight vectors of a row, eight in each byte from the lowest, as ggml has them in IQ3_S. */
@@ -49,14 +50,14 @@ function scaleOf(row: usize, group: usize, ten: bool): u32 {
 
 @inline
 function packQuad(source: usize, rowBytes: usize, target: usize, ten: bool): void {
-  const scales = target + 8 * groupBytes(ten);
   for (let r: usize = 0; r < 4; r++) {
     const row = source + r * rowBytes;
     for (let i: usize = 0; i < 4; i++) {
-      store<u8>(scales + 4 * i + r, scaleOf(row, i, ten) | (scaleOf(row, i + 4, ten) << 4));
+      store<u8>(target + 4 * i + r, scaleOf(row, i, ten) | (scaleOf(row, i + 4, ten) << 4));
     }
-    store<u16>(scales + 2 * r, load<u16>(row), 16);
+    store<u16>(target + 2 * r, load<u16>(row), 16);
   }
+  target += HEAD;
   for (let group: usize = 0; group < 8; group++) {
     for (let v: usize = 0; v < 8; v++) {
       let numbers: u64 = 0;
@@ -128,7 +129,9 @@ export function timesIQ3_XXS(panel: usize, columns: i32, x: usize, xStride: usiz
   v128.store(sums, zero, 16);
   for (let block = columns >> 8; block > 0; block--) {
     for (const both = sums + 32; sums < both; sums += 16) {
-      storeOdd32(v128.load(panel, 8 * XXS_GROUP), scales, 16);
+      storeOdd32(v128.load(panel), scales, 16);
+      const d = panel + 16;
+      panel += HEAD;
       let f = f32x4.splat(0);
       let at = x;
       let scale = scales;
@@ -165,9 +168,7 @@ export function timesIQ3_XXS(panel: usize, columns: i32, x: usize, xStride: usiz
         scale += 4;
         at += xStride;
       }
-      const d = f32x4.mul(loadHalves4(panel + 16), f32x4.splat(0.25));
-      v128.store(sums, madd(f, d, v128.load(sums)));
-      panel += 24;
+      v128.store(sums, madd(f32x4.mul(f, f32x4.splat(0.25)), loadHalves4(d), v128.load(sums)));
     }
     sums -= 32;
     x += 8 * xStride;
@@ -183,7 +184,9 @@ export function timesIQ3_S(panel: usize, columns: i32, x: usize, xStride: usize,
   v128.store(sums, zero, 16);
   for (let block = columns >> 8; block > 0; block--) {
     for (const both = sums + 32; sums < both; sums += 16) {
-      storeOdd32(v128.load(panel, 8 * S_GROUP), scales, 16);
+      storeOdd32(v128.load(panel), scales, 16);
+      const d = panel + 16;
+      panel += HEAD;
       let f = f32x4.splat(0);
       let at = x;
       let scale = scales;
@@ -217,8 +220,7 @@ export function timesIQ3_S(panel: usize, columns: i32, x: usize, xStride: usize,
         scale += 4;
         at += xStride;
       }
-      v128.store(sums, madd(f, loadHalves4(panel + 16), v128.load(sums)));
-      panel += 24;
+      v128.store(sums, madd(f, loadHalves4(d), v128.load(sums)));
     }
     sums -= 32;
     x += 8 * xStride;
@@ -237,6 +239,12 @@ function unpack(
   for (let block: usize = 0; block < k >> 8; block++) {
     for (let quad: usize = 0; quad < 2; quad++) {
       let to = codes + quad * 4 * k + (block << 10);
+      const d = f32x4.mul(loadHalves4(panel + 16), f32x4.splat(factor));
+      const packed = v128.load(panel);
+      const at = ((quad * k) >> 1) + (block << 7);
+      storeScales4(odd16(lowNibbles(packed)), d, offset, scales + at, mins + at);
+      storeScales4(odd16(highNibbles(packed)), d, offset, scales + at + 64, mins + at + 64);
+      panel += HEAD;
       for (let group = 0; group < 8; group++) {
         let s = v128.load(panel + 8 * step);
         for (const end = panel + 8 * step; panel < end; panel += step) {
@@ -247,12 +255,6 @@ function unpack(
         }
         panel += 16;
       }
-      const d = f32x4.mul(loadHalves4(panel + 16), f32x4.splat(factor));
-      const packed = v128.load(panel);
-      const at = ((quad * k) >> 1) + (block << 7);
-      storeScales4(odd16(lowNibbles(packed)), d, offset, scales + at, mins + at);
-      storeScales4(odd16(highNibbles(packed)), d, offset, scales + at + 64, mins + at + 64);
-      panel += 24;
     }
   }
 }

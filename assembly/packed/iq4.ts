@@ -8,14 +8,15 @@ import { loadHalves4 } from './halves';
 // of four columns of four rows in the low halves of 16 bytes, of the next four columns in the high halves.
 //
 //   IQ4_NL  per 32 columns the codes of both quads, then f16[8] scales
-//   IQ4_XS  per 256 columns the codes of eight groups, then i8[8][8] scales of groups, then f16[8] super-scales
+//   IQ4_XS  per 256 columns i8[8][8] scales of groups, then f16[8] super-scales, then the codes of eight groups
 //
 // The values of the codes span 240, too much for one product of bytes. So they are 16 · code + rest − 139,
 // rests being 0 … 26: of products with codes eight can be added in 16 bits, of those with rests four. With many tokens
 // they are multiplied by both one after the other.
 
 const GROUP: usize = 128;
-const XS_BLOCK: usize = 8 * GROUP + 80;
+const XS_SCALES: usize = 80;
+const XS_BLOCK: usize = XS_SCALES + 8 * GROUP;
 const NL_BLOCK: usize = GROUP + 16;
 const OFFSET: i32 = 139;
 
@@ -54,17 +55,16 @@ export function packIQ4_NL(source: usize, rowBytes: usize, columns: i32, target:
 
 export function packIQ4_XS(source: usize, rowBytes: usize, columns: i32, target: usize): void {
   for (let block = columns >> 8; block > 0; block--) {
-    const tail = target + 8 * GROUP;
     for (let row: usize = 0; row < 8; row++) {
       const from = source + row * rowBytes;
       const low = load<u32>(from, 4);
       const high = <u32>load<u16>(from, 2);
       for (let group: usize = 0; group < 8; group++) {
-        packCodes(from + 8 + 16 * group, row, target + group * GROUP);
+        packCodes(from + 8 + 16 * group, row, target + XS_SCALES + group * GROUP);
         const s = ((low >> (4 * <u32>group)) & 15) | (((high >> (2 * <u32>group)) & 3) << 4);
-        store<u8>(tail + 8 * group + row, s - 32);
+        store<u8>(target + 8 * group + row, s - 32);
       }
-      store<u16>(tail + 2 * row, load<u16>(from), 64);
+      store<u16>(target + 2 * row, load<u16>(from), 64);
     }
     source += 136;
     target += XS_BLOCK;
@@ -160,8 +160,10 @@ export function timesIQ4_XS(panel: usize, columns: i32, x: usize, xStride: usize
   for (let block = columns >> 8; block > 0; block--) {
     let a = f32x4.splat(0);
     let b = a;
-    let scale = panel + 8 * GROUP;
-    for (const end = scale; panel < end; panel += GROUP) {
+    let scale = panel;
+    const d = panel + 64;
+    panel += XS_SCALES;
+    for (const end = panel + 8 * GROUP; panel < end; panel += GROUP) {
       const x0 = v128.load(x);
       const x1 = v128.load(x, 16);
       const xs = v128.load_splat<f32>(x, 32);
@@ -179,9 +181,8 @@ export function timesIQ4_XS(panel: usize, columns: i32, x: usize, xStride: usize
       scale += 8;
       x += xStride;
     }
-    v128.store(sums, madd(a, loadHalves4(panel + 64), v128.load(sums)));
-    v128.store(sums, madd(b, loadHalves4(panel + 72), v128.load(sums, 16)), 16);
-    panel += 80;
+    v128.store(sums, madd(a, loadHalves4(d), v128.load(sums)));
+    v128.store(sums, madd(b, loadHalves4(d + 8), v128.load(sums, 16)), 16);
   }
 }
 
@@ -235,10 +236,11 @@ function unpackXS(panel: usize, columns: i32, rest: bool, codes: usize, scales: 
   const k = <usize>columns;
   const table = rests();
   for (const end = codes + 4 * k; codes < end; ) {
-    let scale = panel + 8 * GROUP;
-    const low = loadHalves4(scale + 64);
-    const high = loadHalves4(scale + 72);
-    for (const tail = scale; panel < tail; panel += GROUP) {
+    let scale = panel;
+    const low = loadHalves4(panel + 64);
+    const high = loadHalves4(panel + 72);
+    panel += XS_SCALES;
+    for (const block = panel + 8 * GROUP; panel < block; panel += GROUP) {
       unpackQuad(panel, rest, table, codes);
       unpackQuad(panel + 64, rest, table, codes + 4 * k);
       const a = f32x4.mul(floats4(scale), low);
@@ -249,7 +251,6 @@ function unpackXS(panel: usize, columns: i32, rest: bool, codes: usize, scales: 
       mins += 16;
       scale += 8;
     }
-    panel += 80;
   }
 }
 
