@@ -144,6 +144,20 @@ describe('the engine', () => {
     await model.close();
   });
 
+  it('gives a token the same bits alone and in a batch, over chunks and spans of attention', async () => {
+    const metadata = new Map(source.metadata);
+    metadata.set('llama4.attention.chunk_size', { type: 'uint32', value: 180 });
+    const chunked = { ...sourceView(source), metadata };
+    const runtime = await Llama4Runtime.load(chunked, { threads: 2, contextSize: 560, batchSize: 500 });
+    const prompt = Array.from({ length: 560 }, (_, i) => (i * 37) % 4000);
+    const together = await runtime.evaluate(prompt, 0, 'last');
+    await runtime.evaluate(prompt.slice(0, 520), 0, 'none');
+    let alone: Float32Array | undefined;
+    for (let i = 520; i < 560; i++) alone = await runtime.evaluate([prompt[i]!], i, 'last');
+    expect(largestDifference(alone!, together)).toBe(0);
+    await runtime.close();
+  });
+
   it('runs on plain SIMD', async () => {
     const model = await loadFromSource(source, { simd: 'plain', kvType: 'f32', threads: 2 });
     const logits = await model.logits(ids, { positions: 'all' });
