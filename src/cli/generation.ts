@@ -8,7 +8,6 @@ import { reusablePrefix } from '../model/sequence-model.js';
 import { describeExperts } from './expert-cache.js';
 import type { OptionValues } from './options.js';
 import type { PromptCache } from './prompt-cache.js';
-import type { PromptCache } from './prompt-cache.js';
 import type { RUN_OPTIONS } from './run-options.js';
 import type { Terminal } from './verb.js';
 
@@ -26,7 +25,6 @@ export class GenerationSession {
   readonly #seed: number;
   readonly #drafter: Drafter | undefined;
   readonly #promptCache: PromptCache | undefined;
-  readonly #promptCache: PromptCache | undefined;
   readonly #constraint: Constraint | undefined;
   readonly #loadSeconds: number;
   #answers = 0;
@@ -41,7 +39,6 @@ export class GenerationSession {
       loadSeconds: number;
       drafter?: Drafter;
       promptCache?: PromptCache;
-      promptCache?: PromptCache;
       constraint?: Constraint;
     },
   ) {
@@ -50,7 +47,6 @@ export class GenerationSession {
     this.#values = options.values;
     this.#seed = options.seed;
     this.#drafter = options.drafter;
-    this.#promptCache = options.promptCache;
     this.#promptCache = options.promptCache;
     this.#constraint = options.constraint;
     this.#loadSeconds = options.loadSeconds;
@@ -84,7 +80,6 @@ export class GenerationSession {
     });
     let text = '';
     let step = await tokens.next();
-    await this.#promptCache?.afterPrompt();
     await this.#promptCache?.afterPrompt();
     for (; !step.done; step = await tokens.next()) {
       text += step.value.text;

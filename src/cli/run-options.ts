@@ -1,6 +1,5 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { CACHE_EXPERTS } from './expert-cache.js';
-import { PROMPT_CACHE_OPTIONS } from './prompt-cache.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
 import { OUTPUT_FORM_OPTIONS } from './output-form.js';
 import { PICTURE_OPTIONS } from './pictures.js';
@@ -174,7 +173,6 @@ export const RUN_OPTIONS = {
     initial: undefined,
     help: 'the same for its values',
   }),
-  ...PROMPT_CACHE_OPTIONS,
   ...PROMPT_CACHE_OPTIONS,
   ...OUTPUT_FORM_OPTIONS,
   ...SPECULATION_OPTIONS,

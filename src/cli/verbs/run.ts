@@ -13,7 +13,6 @@ import type { OptionValues } from '../options.js';
 import { readOutputForm } from '../output-form.js';
 import { encodePicture, readPicture, readPictures } from '../pictures.js';
 import { PromptCache } from '../prompt-cache.js';
-import { PromptCache } from '../prompt-cache.js';
 import { type RunInput, readRunInput } from '../run-input.js';
 import { IGNORED_OPTIONS, RUN_OPTIONS } from '../run-options.js';
 import { cacheTypes } from '../shared-options.js';
@@ -85,12 +84,10 @@ export const run = defineVerb({
     try {
       draft = await openDrafter(values, model, engine);
       const promptCache = await PromptCache.open(model, path, values);
-      const promptCache = await PromptCache.open(model, path, values);
       const loadSeconds = (performance.now() - started) / 1000;
       const session = new GenerationSession(terminal, model, {
         values,
         drafter: draft.drafter,
-        promptCache,
         promptCache,
         constraint: form && new TokenGrammar(form, model.tokenizer),
         seed: chooseSeed(values),
@@ -102,7 +99,6 @@ export const run = defineVerb({
       }
       if (values.conversation === false) await complete(session, values, images, input.prompt);
       else await converse(session, values, images, input);
-      await promptCache?.atEnd();
       await promptCache?.atEnd();
     } finally {
       await draft?.close();
