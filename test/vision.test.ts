@@ -10,7 +10,7 @@ import { openModel } from '../src/convert/open-model.js';
 import { openVision, rightlyNamed } from '../src/convert/open-vision.js';
 import { rowBytes } from '../src/formats/ggml-types.js';
 import { elementCount, type TensorInfo, type TensorSource } from '../src/formats/tensor-source.js';
-import { loadModel } from '../src/generate/load-model.js';
+import { loadFromSource, loadModel } from '../src/generate/load-model.js';
 import { Llama4Runtime } from '../src/model/llama4-runtime.js';
 import { decodePicture } from '../src/model/vision/decode-picture.js';
 import { type Tiles, tilesOf } from '../src/model/vision/tiles.js';
@@ -118,6 +118,37 @@ describe('a chat with pictures', () => {
     await model.close();
   });
 
+  it('stands in several sequences at once, and is computed again where a chunk was overwritten', async () => {
+    const text = await openModel(NANO_SCOUT);
+    const metadata = new Map(text.metadata);
+    metadata.set('llama4.attention.chunk_size', { type: 'uint32', value: 16 });
+    const chunked = { ...viewOf(text), metadata };
+    const options = { threads: 2, kvType: 'f32', contextSize: 128, parallel: 2, mmproj: NANO_SCOUT } as const;
+    const model = await loadFromSource(chunked, options);
+    const { ids: image } = await model.encodeImage(readFileSync(goldenPath('image-square.png')));
+    const [a, b] = [
+      [4064, 7, ...image, 8, 9, 10],
+      [4064, ...image, 300, ...image],
+    ];
+    const whole = await model.logits(a!, { positions: 'all' });
+    for (const position of [20, 16, 5]) {
+      const again = await model.evaluate(a!.slice(position), position, 'all');
+      const expected = whole.subarray(position * model.vocabSize);
+      expect(largestDifference(again, expected)).toBeLessThan(LOGIT_TOLERANCE);
+    }
+    const other = await model.logits(b!, { positions: 'all' });
+    const parts = [b!, a!].map((tokens, sequence) => ({
+      sequence,
+      tokens,
+      position: 0,
+      outputs: 'all' as const,
+    }));
+    const [first, second] = await model.evaluateBatch(parts);
+    expect(largestDifference(first!, other)).toBeLessThan(LOGIT_TOLERANCE);
+    expect(largestDifference(second!, whole)).toBeLessThan(LOGIT_TOLERANCE);
+    await Promise.all([model.close(), text.close()]);
+  });
+
   it('is refused without a tower, with that of another model, and for what is no picture', async () => {
     const folder = await tempFolder();
     const [text, mmproj] = [join(folder, 'text.gguf'), join(folder, 'mmproj.gguf')];
@@ -137,18 +168,27 @@ describe('a chat with pictures', () => {
   });
 });
 
+/** A source whose parts can be replaced; closing it does nothing. */
+function viewOf(source: TensorSource): TensorSource {
+  return {
+    path: source.path,
+    metadata: source.metadata,
+    tensors: source.tensors,
+    readRows: (...args) => source.readRows(...args),
+    close: async () => {},
+  };
+}
+
 /** As llama.cpp v0.5.0 converts. */
 function withNormsMisnamed(source: TensorSource): TensorSource {
   const wrong = (name: string) => name.replace('.ln2.', '.attn_post_norm.');
   const right = (name: string) => name.replace('.attn_post_norm.', '.ln2.');
   return {
-    path: source.path,
-    metadata: source.metadata,
+    ...viewOf(source),
     tensors: new Map(
       [...source.tensors.values()].map((info) => [wrong(info.name), { ...info, name: wrong(info.name) }]),
     ),
     readRows: (name, ...rest) => source.readRows(right(name), ...rest),
-    close: () => source.close(),
   };
 }
 
@@ -190,8 +230,7 @@ describe('pictures in prompts against transformers', () => {
 function inEightBits(source: TensorSource): TensorSource {
   const tensors = new Map([...source.tensors].map(([name, info]) => [name, eightBits(info)]));
   return {
-    path: source.path,
-    metadata: source.metadata,
+    ...viewOf(source),
     tensors,
     readRows: async (name, start, count, target) => {
       const stored = source.tensors.get(name)!;
@@ -202,7 +241,6 @@ function inEightBits(source: TensorSource): TensorSource {
       blockFormat(stored.type).decode(rows, floats);
       encodeQ8_0(floats, target, stored.shape[0]!);
     },
-    close: async () => {},
   };
 }
 
