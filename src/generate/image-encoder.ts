@@ -28,7 +28,7 @@ export interface EncodedImage {
 export interface EncodeImageOptions extends PictureLimits {
   /** Cut the picture into fewer tiles, so that it has at most this many tokens (but one tile it always has). */
   readonly maxTokens?: number;
-  readonly onProgress?: (doneTiles: number, totalTiles: number) => void;
+  readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 

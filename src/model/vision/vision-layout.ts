@@ -93,8 +93,8 @@ export interface VisionPlanOptions {
   readonly arenaLimit?: number;
 }
 
-/** Tokens of a step, so that every thread has work and a step, which cannot be stopped, is over in a while. */
-const STEP_TOKENS = { perThread: 256, most: 4096 };
+/** Tokens of a batch, so that every thread has work and memory stays small. */
+const BATCH_TOKENS = { perThread: 256, most: 4096 };
 
 /** Queries of one head that share a pass over the keys; the kernel takes five at a time. */
 export const QUERY_ROWS = 75;
@@ -113,8 +113,8 @@ export function planVision(
   const patches = (config.imageSize / config.patchSize) ** 2;
   const tokensPerTile = patches + 1;
   const rowsPerTile = patches / scaleFactor ** 2;
-  const stepTokens = Math.min(options.threads * STEP_TOKENS.perThread, STEP_TOKENS.most);
-  const batchTiles = Math.max(1, Math.round(stepTokens / tokensPerTile));
+  const batchTokens = Math.min(options.threads * BATCH_TOKENS.perThread, BATCH_TOKENS.most);
+  const batchTiles = Math.max(1, Math.round(batchTokens / tokensPerTile));
   const tokens = batchTiles * tokensPerTile;
   const rows = batchTiles * rowsPerTile;
   const patchWidth = config.channels * config.patchSize ** 2;

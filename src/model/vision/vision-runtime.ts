@@ -14,7 +14,7 @@ import { kernelTables } from '../../quant/kernel-tables.js';
 import { loadWeights } from '../load-weights.js';
 import type { TileOptions, Tiles } from './tiles.js';
 import { planVision, type VisionLayout } from './vision-layout.js';
-import { COMMAND_WORDS } from './vision-program.js';
+import { COMMAND, stageCount } from './vision-program.js';
 
 const require = createRequire(import.meta.url);
 
@@ -30,7 +30,8 @@ export interface VisionRuntimeOptions {
 }
 
 export interface EncodeOptions {
-  readonly onProgress?: (doneTiles: number, totalTiles: number) => void;
+  /** Told of every stage of every batch of tiles. */
+  readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -92,13 +93,13 @@ export class VisionRuntime {
       setup: { module, memories, tables: plan.tables, scratch, scratchBytes, lanes: threads },
       programPath: require.resolve('#vision-program'),
       init: layout,
-      commandWords: COMMAND_WORDS,
+      commandWords: COMMAND.words,
     });
     const tileOptions = { side: config.imageSize, maxTiles: MAX_TILES, mean, std };
     return new VisionRuntime(layout, pool, new Float32Array(memories[0]!.buffer), tileOptions);
   }
 
-  /** Runs tiles through the tower; `signal` stops between batches (kind `cancelled`). Calls take turns. */
+  /** Runs tiles through the tower; `signal` stops between stages (kind `cancelled`). Calls take turns. */
   encode(tiles: Tiles, options: EncodeOptions = {}): Promise<EncodedTiles> {
     const result = this.#queue.then(() => this.#encode(tiles, options));
     this.#queue = result.catch(() => {});
@@ -112,16 +113,21 @@ export class VisionRuntime {
 
   async #encode({ count, pixels }: Tiles, { signal, onProgress }: EncodeOptions): Promise<EncodedTiles> {
     const { buffers, batchTiles, rowsPerTile } = this.#layout;
+    const stages = stageCount(this.#layout);
     const features = new Float32Array(count * rowsPerTile * buffers.features.columns);
     const rows = new Float32Array(count * rowsPerTile * buffers.rows.columns);
     for (let first = 0; first < count; first += batchTiles) {
-      if (signal?.aborted)
-        throw new CriaError('cancelled', 'cancelled', 'encoding the picture was cancelled');
       const tiles = Math.min(batchTiles, count - first);
       for (let tile = 0; tile < tiles; tile++) this.#writePatches(pixels, first + tile, tile);
-      await this.#pool.run((command) => {
-        command[0] = tiles;
-      });
+      for (let stage = 0; stage < stages; stage++) {
+        if (signal?.aborted)
+          throw new CriaError('cancelled', 'cancelled', 'encoding the picture was cancelled');
+        await this.#pool.run((command) => {
+          command[COMMAND.tiles] = tiles;
+          command[COMMAND.stage] = stage;
+        });
+        onProgress?.(first * stages + tiles * (stage + 1), count * stages);
+      }
       for (const [buffer, target] of [
         [buffers.features, features],
         [buffers.rows, rows],
@@ -130,7 +136,6 @@ export class VisionRuntime {
         const start = buffer.offset / 4;
         target.set(this.#home.subarray(start, start + tiles * perTile), first * perTile);
       }
-      onProgress?.(first + tiles, count);
     }
     return { features, rows };
   }

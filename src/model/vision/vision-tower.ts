@@ -23,17 +23,22 @@ export class VisionTower {
     this.#headDim = layout.config.embeddingLength / layout.config.headCount;
   }
 
-  /** From patches of `tiles` tiles to rows for the text model, [tiles × rowsPerTile][projectionLength]. */
-  forward(tiles: number): void {
-    const { layers } = this.#layout;
+  /**
+   * Stage by stage, each on what the one before left, from patches of `tiles` tiles to rows for the text model,
+   * [tiles × rowsPerTile][projectionLength]: the embedding, every layer, the adapter and projector.
+   */
+  forward(tiles: number, stage: number): void {
+    const layer = this.#layout.layers[stage - 1];
     const tokens = tiles * this.#layout.tokensPerTile;
-    this.#prepareAngles();
-    this.#embed(tokens);
-    for (const layer of layers) {
+    if (stage === 0) {
+      this.#prepareAngles();
+      this.#embed(tokens);
+    } else if (layer) {
       this.#attention(layer, tiles);
       this.#feedForward(layer, tokens);
+    } else {
+      this.#adapt(tiles, tokens);
     }
-    this.#adapt(tiles, tokens);
   }
 
   /** hidden = norm(patches × W + positions), class tokens from their own embedding. */
