@@ -50,12 +50,7 @@ const SCHEMAS = {
 const tokenizer = syntheticTokenizer();
 let mark = performance.now();
 const first = new TokenGrammar(SCHEMAS['any object'], tokenizer);
-print({
-  tree: 'of the vocabulary',
-  tokens: TOKENS,
-  seconds: lap(),
-  heap: process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers,
-});
+print({ tree: 'of the vocabulary', tokens: TOKENS, seconds: lap() });
 
 for (const [name, schema] of Object.entries(SCHEMAS)) {
   const grammar = name === 'any object' ? first : new TokenGrammar(schema, tokenizer);

@@ -131,6 +131,11 @@ export class Model implements CollectingModel, SequenceModel {
     return this.#runtime.evaluate(tokens, position, outputs, signal);
   }
 
+  /** An embedding of a text: the mean of the last layer's output over its tokens; see Llama4Runtime. */
+  embed(tokens: ArrayLike<number>, sequence?: number, signal?: AbortSignal): Promise<Float32Array> {
+    return this.#runtime.embed(tokens, sequence, signal);
+  }
+
   get sequences(): number {
     return this.#runtime.sequences;
   }

@@ -10,12 +10,13 @@ const tries = new WeakMap<GrammarTokenizer, VocabularyTrie>();
 export function vocabularyTrie(tokenizer: GrammarTokenizer): VocabularyTrie {
   let trie = tries.get(tokenizer);
   if (trie === undefined) {
-    trie = new VocabularyTrie(
-      Array.from({ length: tokenizer.vocabSize }, (_, id) =>
-        tokenizer.isText(id) ? tokenizer.decodeBytes([id]) : undefined,
-      ),
-    );
+    trie = new VocabularyTrie(tokenizer.vocabSize, (id) => textBytes(tokenizer, id));
     tries.set(tokenizer, trie);
   }
   return trie;
+}
+
+/** Bytes of a token's text; undefined for one that stands for none. */
+export function textBytes(tokenizer: GrammarTokenizer, id: number): Uint8Array | undefined {
+  return tokenizer.isText(id) ? tokenizer.decodeBytes([id]) : undefined;
 }

@@ -2,7 +2,7 @@ import { CriaError } from '../../base/errors.js';
 import type { Constraint, ConstraintRun } from '../constraint.js';
 import { Automaton } from './automaton.js';
 import type { Grammar } from './expression.js';
-import { type GrammarTokenizer, vocabularyTrie } from './grammar-tokenizer.js';
+import { type GrammarTokenizer, textBytes, vocabularyTrie } from './grammar-tokenizer.js';
 import type { MatchState } from './match-state.js';
 import type { VocabularyTrie } from './vocabulary-trie.js';
 import { type Triggers, waitFor } from './waiting-state.js';
@@ -20,7 +20,8 @@ const MAX_MASKS = 512;
  * Throws kind `usage`: the codes of `Automaton`. Generation throws `grammar-too-ambiguous`.
  */
 export class TokenGrammar implements Constraint {
-  readonly trie: VocabularyTrie;
+  readonly #tokenizer: GrammarTokenizer;
+  readonly #trie: VocabularyTrie;
   readonly #automaton: Automaton;
   readonly #start: MatchState;
   readonly #masks = new Map<MatchState, Uint32Array>();
@@ -28,7 +29,8 @@ export class TokenGrammar implements Constraint {
   constructor(grammar: Grammar, tokenizer: GrammarTokenizer, triggers: Triggers = {}) {
     this.#automaton = new Automaton(grammar, (spelling) => tokenizer.tokenId(spelling));
     this.#start = waitFor(triggers, this.#automaton.start);
-    this.trie = vocabularyTrie(tokenizer);
+    this.#tokenizer = tokenizer;
+    this.#trie = vocabularyTrie(tokenizer);
   }
 
   start(stopTokens: ReadonlySet<number>): ConstraintRun {
@@ -40,8 +42,8 @@ export class TokenGrammar implements Constraint {
     let mask = this.#masks.get(state);
     if (mask === undefined) {
       this.#automaton.resetWork();
-      mask = this.trie.allowed(state);
-      if (state.isFree) setAll(mask, this.trie.textless);
+      mask = this.#trie.allowed(state);
+      if (state.isFree) setAll(mask, this.#trie.textless);
       setAll(mask, state.tokens);
       const [oldest] = this.#masks.keys();
       if (this.#masks.size >= MAX_MASKS && oldest) this.#masks.delete(oldest);
@@ -54,7 +56,7 @@ export class TokenGrammar implements Constraint {
   after(state: MatchState, id: number): MatchState | undefined {
     this.#automaton.resetWork();
     const byId = state.stepToken(id);
-    const bytes = this.trie.tokens[id];
+    const bytes = textBytes(this.#tokenizer, id);
     if (bytes === undefined || byId?.isFree === false) return byId;
     let next: MatchState | undefined = state;
     for (const byte of bytes) next = next?.step(byte);

@@ -1,16 +1,13 @@
 import type { MatchState } from './match-state.js';
 
-/** Bytes of every token by id; undefined for those that stand for no text. */
-export type TokenBytes = readonly (Uint8Array | undefined)[];
-
 /**
  * A vocabulary as a tree of bytes, in the order of a walk through it, so that what cannot come is left out with all
  * that begins with it.
  */
 export class VocabularyTrie {
-  readonly tokens: TokenBytes;
   /** Tokens that stand for no text. */
   readonly textless: readonly number[];
+  readonly #tokenCount: number;
   /** Per node of the tree: its byte, its depth from 0, where the walk goes on after all below it. */
   readonly #bytes: Uint8Array;
   readonly #depths: Uint16Array;
@@ -21,11 +18,16 @@ export class VocabularyTrie {
   /** Token ids in the order of their bytes. */
   readonly #ids: Int32Array;
 
-  constructor(tokens: TokenBytes) {
-    this.tokens = tokens;
-    this.textless = [...tokens.keys()].filter((id) => tokens[id] === undefined);
-    const spellings = tokens.map((bytes) => (bytes ? Buffer.from(bytes).toString('latin1') : ''));
-    const ids = [...tokens.keys()].filter((id) => spellings[id] !== '');
+  /** @param bytesOf bytes of a token; undefined for those that stand for no text */
+  constructor(tokenCount: number, bytesOf: (id: number) => Uint8Array | undefined) {
+    // One character a byte: such strings compare as their bytes do, and faster.
+    const spellings = Array.from({ length: tokenCount }, (_, id) => {
+      const bytes = bytesOf(id);
+      return bytes && Buffer.from(bytes).toString('latin1');
+    });
+    this.#tokenCount = tokenCount;
+    this.textless = [...spellings.keys()].filter((id) => spellings[id] === undefined);
+    const ids = [...spellings.keys()].filter((id) => spellings[id]);
     ids.sort((a, b) => (spellings[a]! < spellings[b]! ? -1 : spellings[a]! > spellings[b]! ? 1 : a - b));
     this.#ids = Int32Array.from(ids);
 
@@ -61,7 +63,7 @@ export class VocabularyTrie {
 
   /** A bit per token id, set for those whose text may follow `state`. */
   allowed(state: MatchState): Uint32Array {
-    const mask = new Uint32Array(Math.ceil(this.tokens.length / 32));
+    const mask = new Uint32Array(Math.ceil(this.#tokenCount / 32));
     const path: MatchState[] = [state];
     const bytes = this.#bytes;
     const ids = this.#ids;
