@@ -26,6 +26,7 @@ import {
 import type { Placement } from './layout-builder.js';
 import { COMMAND, commandLists, commandWords, PACK, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
+import { MeanEmbedding } from './mean-embedding.js';
 import { checkMemory } from './memory-check.js';
 import type { SequenceModel, SequencePart } from './sequence-model.js';
 import { gatherStep, outputRows, PendingPart, SequenceState } from './sequence-state.js';
@@ -243,6 +244,22 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     return this.#exclusively(() => this.#evaluate(parts, signal));
   }
 
+  /**
+   * The mean over `tokens` of the last layer's output after the output norm, [embeddingLength]: an embedding of the
+   * text. Runs in `sequence` from an empty cache. Throws as `evaluate` does.
+   */
+  embed(tokens: ArrayLike<number>, sequence = 0, signal?: AbortSignal): Promise<Float32Array> {
+    const { buffers, outputNorm } = this.#layout;
+    const rowsAt = (byteOffset: number, rows: number) =>
+      this.#home.subarray(byteOffset / 4, byteOffset / 4 + rows * buffers.hidden.columns);
+    return this.#exclusively(async () => {
+      const sums = new MeanEmbedding(rowsAt(outputNorm, 1), this.config.rmsEps);
+      const part = { sequence, tokens, position: 0, outputs: 'none' as const };
+      await this.#evaluate([part], signal, (count) => sums.add(rowsAt(buffers.hidden.offset, count)));
+      return sums.mean();
+    });
+  }
+
   /** See SequenceModel. */
   cachedTokens(sequence: number): Int32Array {
     return this.#sequence(sequence).tokens().slice();
@@ -344,7 +361,12 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     );
   }
 
-  async #evaluate(parts: readonly SequencePart[], signal: AbortSignal | undefined): Promise<Float32Array[]> {
+  /** @param onStep told after every step how many tokens it computed, whose hidden states are still there */
+  async #evaluate(
+    parts: readonly SequencePart[],
+    signal: AbortSignal | undefined,
+    onStep?: (tokens: number) => void,
+  ): Promise<Float32Array[]> {
     const wanted = parts.map((part) => this.#checkPart(part));
     if (new Set(parts.map(({ sequence }) => sequence)).size < parts.length) {
       throw new CriaError('usage', 'bad-sequence', 'the parts of a batch must be of different sequences');
@@ -358,7 +380,9 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     });
     while (pending.some(({ next, end }) => next < end)) {
       throwIfAborted(signal);
+      const before = this.#evaluatedTokens;
       await this.#step(pending);
+      onStep?.(this.#evaluatedTokens - before);
     }
     return pending.map(({ logits }) => logits);
   }

@@ -6,6 +6,7 @@ import { ApiError, toApiError } from './api-error.js';
 import { chatCompletions, type Reply } from './chat-completions.js';
 import { completions } from './completions.js';
 import type { ServerContext } from './context.js';
+import { embeddings } from './embeddings.js';
 import { eventStream } from './event-stream.js';
 import { openApiDocument } from './openapi.js';
 import { readBody } from './read-body.js';
@@ -14,6 +15,7 @@ import {
   chatCompletionRequest,
   completionRequest,
   detokenizeRequest,
+  embeddingsRequest,
   tokenizeRequest,
 } from './schemas.js';
 import { applyTemplate, detokenize, models, props, tokenize } from './text-endpoints.js';
@@ -59,6 +61,7 @@ export function createApp(context: ServerContext, options: AppOptions, page?: (a
   };
   post(['/v1/chat/completions', '/chat/completions'], chatCompletionRequest, chatCompletions);
   post(['/v1/completions', '/completions'], completionRequest, completions);
+  post(['/v1/embeddings', '/embeddings'], embeddingsRequest, embeddings);
   post(['/tokenize'], tokenizeRequest, tokenize);
   post(['/detokenize'], detokenizeRequest, detokenize);
   post(['/apply-template'], applyTemplateRequest, applyTemplate);

@@ -4,12 +4,14 @@ import {
   chatCompletionRequest,
   completionRequest,
   detokenizeRequest,
+  embeddingsRequest,
   tokenizeRequest,
 } from './schemas.js';
 
 const POSTS = [
   ['/v1/chat/completions', 'Answer a chat', chatCompletionRequest],
   ['/v1/completions', 'Continue a text', completionRequest],
+  ['/v1/embeddings', 'Embed texts', embeddingsRequest],
   ['/tokenize', 'Text to token ids', tokenizeRequest],
   ['/detokenize', 'Token ids to text', detokenizeRequest],
   ['/apply-template', 'The prompt that a chat becomes', applyTemplateRequest],
