@@ -96,6 +96,18 @@ it('goes on after kill -9 where it was', async () => {
   expect(await readdir(blobs)).toEqual([sha256(model)]);
 });
 
+it('stops at Ctrl-C', async () => {
+  hub.fault = ({ host }) => (host === 'cdn' ? { stallAfter: 1000 } : undefined);
+  const { child, outcome } = start(['pull', REPO, '--cache-dir', join(folder, 'stopped')]);
+  while (!hub.seen.some(({ host }) => host === 'cdn'))
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  child.kill('SIGINT');
+  expect(await outcome).toMatchObject({
+    code: 130,
+    stderr: 'cria: stopped; the same command goes on where this one stopped\n',
+  });
+});
+
 it('pulls, lists, runs by name and removes', async () => {
   const pulled = await cria(['pull', `hf.co/${REPO}:q8_0`]);
   expect(pulled).toMatchObject({ code: 0 });

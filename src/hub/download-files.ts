@@ -1,4 +1,3 @@
-import { CriaError } from '../base/errors.js';
 import type { Range } from '../base/range-set.js';
 import { ContentHasher } from './content-hash.js';
 import { type Download, FileDownload } from './file-download.js';
@@ -18,7 +17,7 @@ export interface DownloadOptions<D extends Download> {
 /**
  * Fetches files one after another, each in pieces over several connections; when the last pieces of one are on their
  * way the next begins. What an interruption leaves is used by the next call with the same downloads.
- * Throws `cancelled`, `hub-unreachable`, `hub-bad-answer` (network), `hub-wrong-size`, `hub-wrong-content` (bad-file),
+ * Throws the reason of `signal`, `hub-unreachable`, `hub-bad-answer` (network), `hub-wrong-size`, `hub-wrong-content` (bad-file),
  * the errors of `fileError`, and what `refusal` makes of an answer.
  */
 export async function downloadFiles<D extends Download>(
@@ -84,13 +83,6 @@ export async function downloadFiles<D extends Download>(
       }),
     );
     await Promise.all(workers);
-    if (options.signal?.aborted) {
-      throw new CriaError(
-        'cancelled',
-        'cancelled',
-        'stopped; the same command goes on where this one stopped',
-      );
-    }
     if (failure !== undefined) throw failure;
   } finally {
     await Promise.all([...open.keys()].map((file) => file.file.suspend()));

@@ -29,6 +29,8 @@ export interface HttpClientOptions {
   readonly firstWaitMs?: number;
   /** Where the proxies are named; `process.env` by default. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Ends what `fetch` is doing; `get` is given its own. */
+  readonly signal?: AbortSignal;
 }
 
 const MAX_REDIRECTS = 8;
@@ -44,6 +46,7 @@ export class HttpClient {
   readonly #origin: string;
   readonly #token: string | undefined;
   readonly #connections: Connections;
+  readonly #signal: AbortSignal | undefined;
 
   constructor({
     endpoint,
@@ -51,10 +54,12 @@ export class HttpClient {
     connections,
     firstWaitMs = 500,
     environment = process.env,
+    signal,
   }: HttpClientOptions) {
     this.firstWaitMs = firstWaitMs;
     this.#origin = new URL(endpoint).origin;
     this.#token = token;
+    this.#signal = signal;
     this.#connections = new Connections(connections, environment);
   }
 
@@ -95,7 +100,7 @@ export class HttpClient {
     if ((init.method ?? 'GET') !== 'GET') throw new TypeError(`cannot send a ${init.method} request`);
     const address = input instanceof Request ? input.url : String(input);
     const headers = Object.fromEntries(new Headers(init.headers));
-    const signal = init.signal ?? undefined;
+    const signal = init.signal ?? this.#signal;
     const retries = new Retries(signal, this.firstWaitMs);
     for (;;) {
       try {

@@ -2,7 +2,7 @@ import { downloadFile, fileDownloadInfo, listFiles, listModels, modelInfo } from
 import { CriaError } from '../base/errors.js';
 import { didYouMean } from '../base/suggest.js';
 import type { ContentId } from './content-hash.js';
-import { type Head, HttpClient } from './http-client.js';
+import { type Head, HttpClient, type HttpClientOptions } from './http-client.js';
 import { refusalError } from './hub-errors.js';
 import type { HubSettings } from './settings.js';
 
@@ -32,10 +32,12 @@ export class Hub {
   readonly settings: HubSettings;
   readonly client: HttpClient;
 
-  /** `firstWaitMs` is the wait after a first failed request; see HttpClient. */
-  constructor(settings: HubSettings, connections: number, firstWaitMs?: number) {
+  constructor(
+    settings: HubSettings,
+    options: Pick<HttpClientOptions, 'connections' | 'firstWaitMs' | 'signal'>,
+  ) {
     this.settings = settings;
-    this.client = new HttpClient({ ...settings, connections, firstWaitMs });
+    this.client = new HttpClient({ ...settings, ...options });
   }
 
   /**

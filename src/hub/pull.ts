@@ -60,7 +60,7 @@ const SPARE_BYTES = 64e6;
 /**
  * Looks a model up and hands `use` the plan of its download. Throws what `Hub.list`, `selectFiles` and, from `run`,
  * `downloadFiles` throw; `disk-full` (resources) before anything is fetched; `bad-revision` (usage);
- * `hub-bad-file-name` (bad-file).
+ * `hub-bad-file-name` (bad-file); `cancelled`.
  */
 export async function withPullPlan<T>(
   name: ModelName,
@@ -70,7 +70,7 @@ export async function withPullPlan<T>(
 ): Promise<T> {
   const { connections = 8, signal } = options;
   const revision = checkRevision(options.revision ?? name.revision ?? 'main');
-  const hub = new Hub(settings, connections, options.firstWaitMs);
+  const hub = new Hub(settings, { connections, firstWaitMs: options.firstWaitMs, signal });
   try {
     const listing = await hub.list(name.repo, revision);
     const paths = [...(name.path === undefined ? [] : [name.path]), ...(options.paths ?? [])];
@@ -105,6 +105,16 @@ export async function withPullPlan<T>(
         });
       },
     });
+  } catch (error) {
+    if (!signal?.aborted) throw error;
+    throw new CriaError(
+      'cancelled',
+      'cancelled',
+      'stopped; the same command goes on where this one stopped',
+      {
+        cause: error,
+      },
+    );
   } finally {
     await hub.close();
   }

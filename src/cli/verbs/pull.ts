@@ -1,6 +1,5 @@
 import { dirname, resolve } from 'node:path';
 import { formatBytes } from '../../base/byte-size.js';
-import { CriaError } from '../../base/errors.js';
 import { createProgress, type ProgressOptions } from '../../base/progress.js';
 import { textTable } from '../../formats/text-table.js';
 import { displayName, type ModelName, type PullPlan, requireModelName } from '../../hub/index.js';
@@ -21,7 +20,7 @@ export const pull = defineVerb({
   examples: [
     'cria pull scout',
     'cria pull maverick:UD-IQ2_XXS',
-    'cria pull hf.co/bartowski/Meta-Llama-3-8B-Instruct-GGUF:Q4_K_M --local-dir models',
+    'cria pull hf.co/unsloth/Llama-4-Scout-17B-16E-Instruct-GGUF:IQ4_XS --local-dir scout',
     "cria pull user/repo --include '*IQ2_XXS*' --dry-run",
   ],
   options: {
@@ -88,9 +87,7 @@ async function fetchFiles(terminal: Terminal, plan: PullPlan, quiet: boolean): P
     progress.finish();
   } catch (error) {
     progress.fail();
-    throw terminal.signal.aborted && !(error instanceof CriaError)
-      ? new CriaError('cancelled', 'cancelled', 'stopped', { cause: error })
-      : error;
+    throw error;
   }
 }
 
