@@ -2,8 +2,7 @@ import { madd } from '../math';
 import { dot } from '../product-bytes';
 import { E8M0_HALVES, tables, UE4M3_HALVES } from '../unpack/tables';
 import { lookUp } from '../unpack/vectors';
-import { packNibbles8 } from './iq4';
-import { nibbleSlice } from './planes';
+import { codesOf, packNibbles8 } from './iq4';
 
 // MXFP4 and NVFP4 (ggml's layouts: src/quant/fp4.ts). Per 32 columns, halved scales of groups of 32 or twice of groups
 // of 16, bf16[8], which is exact; then the nibbles of both quads. Codes stand for twice their values plus 12, 0 … 24:
@@ -59,7 +58,7 @@ function loadScales(address: usize): v128 {
 /** Four columns of a quad times a token. */
 @inline
 function dotSlice(codes: usize, i: i32, x: usize, table: v128, low: v128): v128 {
-  return dot(lookUp(table, nibbleSlice(codes, i, low)), x);
+  return dot(lookUp(table, codesOf(codes, i, low)), x);
 }
 
 /** Sixteen columns of a quad, from slice `i`, times a token, to a sum in the 32-bit lane of each row. */
@@ -122,8 +121,8 @@ export function timesNVFP4(panel: usize, columns: i32, x: usize, xStride: usize,
 @inline
 function unpackQuad(panel: usize, table: v128, low: v128, codes: usize): void {
   for (const end = panel + 64; panel < end; panel += 16) {
-    v128.store(codes, lookUp(table, nibbleSlice(panel, 0, low)));
-    v128.store(codes, lookUp(table, nibbleSlice(panel, 1, low)), 16);
+    v128.store(codes, lookUp(table, codesOf(panel, 0, low)));
+    v128.store(codes, lookUp(table, codesOf(panel, 1, low)), 16);
     codes += 32;
   }
 }

@@ -22,6 +22,11 @@ import {
   packQ1_0, packQ2_0, packTQ1_0, packTQ2_0, timesQ1_0, timesQ2_0, timesTernary, unpackQ1_0, unpackQ2_0,
   unpackTernary,
 } from './low-bit';
+import {
+  packExpandedIQ2_S, packExpandedIQ2_XS, packExpandedIQ2_XXS, packExpandedIQ3_S, packExpandedIQ3_XXS,
+  timesExpandedIQ2_XS, timesExpandedIQ2_XXS, timesExpandedIQ3_S, timesExpandedIQ3_XXS, unpackExpandedIQ2_XS,
+  unpackExpandedIQ2_XXS, unpackExpandedIQ3_S, unpackExpandedIQ3_XXS,
+} from './expanded';
 
 // Products of packed weights (src/quant/packed-layout.ts): panels of eight rows, laid out when the model is loaded.
 //
@@ -73,6 +78,11 @@ export function packPanel(
     case 42: return packQ2_0(source, rowBytes, columns, target, scratch);
     case 35: return packTQ2_0(source, rowBytes, columns, target, scratch);
     case 98: return packTQ1_0(source, rowBytes, columns, target, scratch);
+    case 80: return packExpandedIQ2_XXS(source, rowBytes, columns, target, scratch);
+    case 81: return packExpandedIQ2_XS(source, rowBytes, columns, target, scratch);
+    case 86: return packExpandedIQ2_S(source, rowBytes, columns, target, scratch);
+    case 82: return packExpandedIQ3_XXS(source, rowBytes, columns, target, scratch);
+    case 85: return packExpandedIQ3_S(source, rowBytes, columns, target, scratch);
     default: unreachable();
   }
 }
@@ -105,6 +115,11 @@ function panelBytes(form: i32, columns: usize): usize {
     case 42: return (columns >> 6) * 144;
     case 35:
     case 98: return (columns >> 8) * 528;
+    case 80:
+    case 82:
+    case 85: return (columns >> 8) * 1104;
+    case 81:
+    case 86: return (columns >> 8) * 1168;
     default: return unreachable();
   }
 }
@@ -137,6 +152,11 @@ function groupOf(form: i32): i32 {
     case 42: return 32;
     case 35:
     case 98: return 32;
+    case 80:
+    case 82:
+    case 85: return 32;
+    case 81:
+    case 86: return 16;
     default: return unreachable();
   }
 }
@@ -169,6 +189,11 @@ function stepsOf(form: i32): i32 {
     case 42: return 3;
     case 35:
     case 98: return 3;
+    case 80:
+    case 81:
+    case 86: return 86;
+    case 82: return 124;
+    case 85: return 30;
     default: return unreachable();
   }
 }
@@ -200,6 +225,11 @@ function times(form: i32, panel: usize, columns: i32, x: usize, xStride: usize, 
     case 42: return timesQ2_0(panel, columns, x, xStride, sums);
     case 35:
     case 98: return timesTernary(panel, columns, x, xStride, sums);
+    case 80: return timesExpandedIQ2_XXS(panel, columns, x, xStride, sums);
+    case 81:
+    case 86: return timesExpandedIQ2_XS(panel, columns, x, xStride, sums);
+    case 82: return timesExpandedIQ3_XXS(panel, columns, x, xStride, sums);
+    case 85: return timesExpandedIQ3_S(panel, columns, x, xStride, sums);
     default: unreachable();
   }
 }
@@ -236,6 +266,11 @@ export function unpackPanel(form: i32, panel: usize, columns: i32, scratch: usiz
     case 42: return unpackQ2_0(panel, columns, codes, scales, mins);
     case 35:
     case 98: return unpackTernary(panel, columns, codes, scales, mins);
+    case 80: return unpackExpandedIQ2_XXS(panel, columns, codes, scales, mins);
+    case 81:
+    case 86: return unpackExpandedIQ2_XS(panel, columns, codes, scales, mins);
+    case 82: return unpackExpandedIQ3_XXS(panel, columns, codes, scales, mins);
+    case 85: return unpackExpandedIQ3_S(panel, columns, codes, scales, mins);
     default: unreachable();
   }
 }

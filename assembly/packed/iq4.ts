@@ -3,6 +3,7 @@ import { pairSums } from '../product-bytes';
 import { highNibbles, lookUp, lowNibbles } from '../unpack/vectors';
 import { QUAD_SIGNED, spread } from './grids';
 import { loadHalves4 } from './halves';
+import { bits } from './planes';
 
 // IQ4_NL and IQ4_XS (ggml's layouts: src/quant/iq4.ts). Per 32 columns, for each quad of rows, u8[4][4][4]: 4-bit codes
 // of four columns of four rows in the low halves of 16 bytes, of the next four columns in the high halves.
@@ -24,6 +25,12 @@ const OFFSET: i32 = 139;
 @inline
 function rests(): v128 {
   return i8x16(12, 19, 24, 26, 26, 24, 21, 17, 12, 8, 4, 1, 0, 0, 4, 12);
+}
+
+/** Four columns' codes of a quad's 32: vector `i` (constant) of eight. */
+@inline
+export function codesOf(quad: usize, i: i32, low: v128): v128 {
+  return bits(v128.load(quad + <usize>(i >> 1) * 16), (i & 1) * 4, low);
 }
 
 /** Eight bytes of a row's codes: those in the low halves, of eight columns, to one vector, the others to another. */

@@ -2,7 +2,7 @@ import { madd } from '../math';
 import { dot } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
-import { bits, layOutRows, packBits, packPairs, pairSlice } from './planes';
+import { bits, layOutRows } from './planes';
 
 // Codes of one or two bits under one scale a block: Q1_0, Q2_0, TQ1_0 and TQ2_0. A block of a panel is f16[8] scales and
 // then, for each 32 columns, the planes of both quads of rows: two vectors of pairs, or in Q1_0 one of bits.
@@ -15,6 +15,23 @@ const TERNARY_COLUMNS: usize = 256;
 
 const PAIRS: usize = 32;
 const BITS: usize = 16;
+
+/** Eight slices to their planes: slice i in pair i of the bytes, beginning anew after four, or in bit i. */
+function packPlanes(slices: usize, quadBytes: usize, target: usize): void {
+  const count = quadBytes == PAIRS ? 4 : 8;
+  for (const end = target + quadBytes; target < end; target += 16) {
+    let packed = i8x16.splat(0);
+    for (let i = 0; i < count; i++) {
+      const codes = v128.load(slices);
+      packed = v128.or(
+        packed,
+        quadBytes == PAIRS ? i16x8.shl(codes, 2 * i) : i16x8.shl(i16x8.shr_u(codes, 1), i),
+      );
+      slices += 16;
+    }
+    v128.store(target, packed);
+  }
+}
 
 @inline
 function pack(
@@ -29,8 +46,7 @@ function pack(
     target += 16;
     for (const next = slices + 4 * blockColumns; slices < next; slices += 128) {
       for (let quad: usize = 0; quad < 2; quad++) {
-        if (quadBytes == PAIRS) packPairs(slices + quad * 4 * k, 0, target);
-        else packBits(slices + quad * 4 * k, 1, target);
+        packPlanes(slices + quad * 4 * k, quadBytes, target);
         target += quadBytes;
       }
     }
@@ -41,7 +57,8 @@ function pack(
 /** Slice `i` (constant) of a quad's 32 columns; `mask` keeps a code's bits. */
 @inline
 function slice(planes: usize, i: i32, quadBytes: usize, mask: v128): v128 {
-  return quadBytes == PAIRS ? pairSlice(planes, i, mask) : bits(v128.load(planes), i - 1, mask);
+  if (quadBytes == BITS) return bits(v128.load(planes), i - 1, mask);
+  return bits(v128.load(planes + <usize>(i >> 2) * 16), (i & 3) * 2, mask);
 }
 
 @inline

@@ -52,6 +52,11 @@ const LEAN: Partial<Record<GgmlType, PackedForm>> = {
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {
   TQ1_0: { bytes: 528, columns: 256, activations: 'bytes' },
+  IQ2_XXS: { bytes: 1104, columns: 256, activations: 'bytes' },
+  IQ2_XS: { bytes: 1168, columns: 256, activations: 'bytes' },
+  IQ2_S: { bytes: 1168, columns: 256, activations: 'bytes' },
+  IQ3_XXS: { bytes: 1104, columns: 256, activations: 'bytes' },
+  IQ3_S: { bytes: 1104, columns: 256, activations: 'bytes' },
 };
 
 const FORMS = new Map<number, PackedForm>([
