@@ -2,10 +2,10 @@ import { madd, nmadd } from '../math';
 import { dot } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
-import { bits, layOutRows, nibbleSlice, packBits, packNibbles } from './planes';
+import { fiveSlice, layOutRows, nibbleSlice, packFives, packNibbles } from './planes';
 
 // Q4_0, Q4_1, Q5_0 and Q5_1. Per 32 columns: f16[8] scales, in the types with minima f16[8] of those (added, as in the
-// file), then for each four rows four vectors of nibbles, in the five-bit types another of bits.
+// file), then for each four rows the codes, as packNibbles or packFives lays them out.
 
 const Q4_ROWS: usize = 64;
 const Q5_ROWS: usize = 80;
@@ -25,8 +25,8 @@ function pack(
       target += 16;
     }
     for (let quad: usize = 0; quad < 2; quad++) {
-      packNibbles(slices + quad * 4 * k, target);
-      if (rowsBytes == Q5_ROWS) packBits(slices + quad * 4 * k, 4, target + 64);
+      if (rowsBytes == Q4_ROWS) packNibbles(slices + quad * 4 * k, target);
+      else packFives(slices + quad * 4 * k, target);
       target += rowsBytes;
     }
     source += 2 + (hasMins ? 2 : 0) + rowsBytes / 4;
@@ -42,27 +42,25 @@ function offsetOf(hasMins: bool, rowsBytes: usize): i32 {
 
 /** Slice `i` (constant) of four rows of a group. */
 @inline
-function slice(codes: usize, i: i32, rowsBytes: usize, low: v128, sixteen: v128): v128 {
-  const nibbles = nibbleSlice(codes, i, low);
-  if (rowsBytes == Q4_ROWS) return nibbles;
-  return v128.or(nibbles, bits(v128.load(codes, 64), i - 4, sixteen));
+function slice(codes: usize, i: i32, rowsBytes: usize): v128 {
+  return rowsBytes == Q4_ROWS ? nibbleSlice(codes, i) : fiveSlice(codes, i);
 }
 
 @inline
-function sumFour(codes: usize, first: i32, x: usize, rowsBytes: usize, low: v128, sixteen: v128): v128 {
-  const d0 = dot(slice(codes, first, rowsBytes, low, sixteen), x);
-  const d1 = dot(slice(codes, first + 1, rowsBytes, low, sixteen), x + 4);
-  const d2 = dot(slice(codes, first + 2, rowsBytes, low, sixteen), x + 8);
-  const d3 = dot(slice(codes, first + 3, rowsBytes, low, sixteen), x + 12);
+function sumFour(codes: usize, first: i32, x: usize, rowsBytes: usize): v128 {
+  const d0 = dot(slice(codes, first, rowsBytes), x);
+  const d1 = dot(slice(codes, first + 1, rowsBytes), x + 4);
+  const d2 = dot(slice(codes, first + 2, rowsBytes), x + 8);
+  const d3 = dot(slice(codes, first + 3, rowsBytes), x + 12);
   return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
 }
 
 /** A group of four rows times a token and its scale. */
 @inline
-function group4(codes: usize, x: usize, rowsBytes: usize, low: v128, sixteen: v128): v128 {
+function group4(codes: usize, x: usize, rowsBytes: usize): v128 {
   const ones = i16x8.splat(1);
-  const a = sumFour(codes, 0, x, rowsBytes, low, sixteen);
-  const b = sumFour(codes, 4, x + 16, rowsBytes, low, sixteen);
+  const a = sumFour(codes, 0, x, rowsBytes);
+  const b = sumFour(codes, 4, x + 16, rowsBytes);
   const sum = rowsBytes == Q4_ROWS
     ? i32x4.dot_i16x8_s(i16x8.add(a, b), ones)
     : i32x4.add(i32x4.dot_i16x8_s(a, ones), i32x4.dot_i16x8_s(b, ones));
@@ -73,16 +71,14 @@ function group4(codes: usize, x: usize, rowsBytes: usize, low: v128, sixteen: v1
 function times(
   panel: usize, columns: i32, hasMins: bool, rowsBytes: usize, x: usize, xStride: usize, sums: usize,
 ): void {
-  const low = i8x16.splat(15);
-  const sixteen = i8x16.splat(16);
   const offset = f32x4.splat(<f32>offsetOf(hasMins, rowsBytes));
   let total0 = f32x4.splat(0);
   let total1 = total0;
   for (; columns > 0; columns -= 32) {
     const codes = panel + (hasMins ? 32 : 16);
     const xSum = v128.load_splat<f32>(x, 36);
-    let sum0 = group4(codes, x, rowsBytes, low, sixteen);
-    let sum1 = group4(codes + rowsBytes, x, rowsBytes, low, sixteen);
+    let sum0 = group4(codes, x, rowsBytes);
+    let sum1 = group4(codes + rowsBytes, x, rowsBytes);
     if (hasMins) {
       total0 = madd(loadHalves4(panel + 16), xSum, total0);
       total1 = madd(loadHalves4(panel + 24), xSum, total1);
@@ -100,15 +96,15 @@ function times(
 }
 
 @inline
-function storeSlices(codes: usize, target: usize, rowsBytes: usize, low: v128, sixteen: v128): void {
-  v128.store(target, slice(codes, 0, rowsBytes, low, sixteen));
-  v128.store(target, slice(codes, 1, rowsBytes, low, sixteen), 16);
-  v128.store(target, slice(codes, 2, rowsBytes, low, sixteen), 32);
-  v128.store(target, slice(codes, 3, rowsBytes, low, sixteen), 48);
-  v128.store(target, slice(codes, 4, rowsBytes, low, sixteen), 64);
-  v128.store(target, slice(codes, 5, rowsBytes, low, sixteen), 80);
-  v128.store(target, slice(codes, 6, rowsBytes, low, sixteen), 96);
-  v128.store(target, slice(codes, 7, rowsBytes, low, sixteen), 112);
+function storeSlices(codes: usize, target: usize, rowsBytes: usize): void {
+  v128.store(target, slice(codes, 0, rowsBytes));
+  v128.store(target, slice(codes, 1, rowsBytes), 16);
+  v128.store(target, slice(codes, 2, rowsBytes), 32);
+  v128.store(target, slice(codes, 3, rowsBytes), 48);
+  v128.store(target, slice(codes, 4, rowsBytes), 64);
+  v128.store(target, slice(codes, 5, rowsBytes), 80);
+  v128.store(target, slice(codes, 6, rowsBytes), 96);
+  v128.store(target, slice(codes, 7, rowsBytes), 112);
 }
 
 /** To the panels of the products with many tokens. */
@@ -118,8 +114,6 @@ function unpackRows(
 ): void {
   const k = <usize>columns;
   const next = k >> 5 << 4;
-  const low = i8x16.splat(15);
-  const sixteen = i8x16.splat(16);
   const offset = f32x4.splat(<f32>offsetOf(hasMins, rowsBytes));
   for (; columns > 0; columns -= 32) {
     const d0 = loadHalves4(panel);
@@ -134,8 +128,8 @@ function unpackRows(
       v128.store(mins + next, f32x4.mul(d1, offset));
     }
     panel += hasMins ? 32 : 16;
-    storeSlices(panel, codes, rowsBytes, low, sixteen);
-    storeSlices(panel + rowsBytes, codes + 4 * k, rowsBytes, low, sixteen);
+    storeSlices(panel, codes, rowsBytes);
+    storeSlices(panel + rowsBytes, codes + 4 * k, rowsBytes);
     panel += 2 * rowsBytes;
     scales += 16;
     mins += 16;

@@ -26,8 +26,8 @@ export function packQ2_K(source: usize, rowBytes: usize, columns: i32, target: u
         store<u8>(target + row, <u8>scales);
         store<u8>(target + row, <u8>(scales >> 8), 8);
       }
-      packPairs(slices, 0, target + 16);
-      packPairs(slices + 4 * k, 0, target + 48);
+      packPairs(slices, target + 16);
+      packPairs(slices + 4 * k, target + 48);
       target += GROUP;
       slices += 128;
     }
@@ -37,27 +37,26 @@ export function packQ2_K(source: usize, rowBytes: usize, columns: i32, target: u
 
 /** Sixteen columns of four rows times a token's: 16-bit sums, two a row. */
 @inline
-function sum16(codes: usize, first: i32, x: usize, two: v128): v128 {
-  const d0 = dot(pairSlice(codes, first, two), x);
-  const d1 = dot(pairSlice(codes, first + 1, two), x + 4);
-  const d2 = dot(pairSlice(codes, first + 2, two), x + 8);
-  const d3 = dot(pairSlice(codes, first + 3, two), x + 12);
+function sum16(codes: usize, first: i32, x: usize): v128 {
+  const d0 = dot(pairSlice(codes, first), x);
+  const d1 = dot(pairSlice(codes, first + 1), x + 4);
+  const d2 = dot(pairSlice(codes, first + 2), x + 8);
+  const d3 = dot(pairSlice(codes, first + 3), x + 12);
   return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
 }
 
 /** A group of four rows times a token and the scales, as floats. */
 @inline
-function group4(codes: usize, x: usize, first: v128, second: v128, two: v128): v128 {
+function group4(codes: usize, x: usize, first: v128, second: v128): v128 {
   return f32x4.convert_i32x4_s(
     i32x4.add(
-      i32x4.dot_i16x8_s(sum16(codes, 0, x, two), first),
-      i32x4.dot_i16x8_s(sum16(codes, 4, x + 16, two), second),
+      i32x4.dot_i16x8_s(sum16(codes, 0, x), first),
+      i32x4.dot_i16x8_s(sum16(codes, 4, x + 16), second),
     ),
   );
 }
 
 export function timesQ2_K(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
-  const two = i8x16.splat(3);
   const low = i16x8.splat(15);
   let total0 = f32x4.splat(0);
   let total1 = total0;
@@ -72,8 +71,8 @@ export function timesQ2_K(panel: usize, columns: i32, x: usize, xStride: usize, 
       const a = v128.and(first, low);
       const b = v128.and(second, low);
       const xScale = v128.load_splat<f32>(x, 32);
-      scaled0 = madd(group4(panel + 16, x, twiceLow(a), twiceLow(b), two), xScale, scaled0);
-      scaled1 = madd(group4(panel + 48, x, twiceHigh(a), twiceHigh(b), two), xScale, scaled1);
+      scaled0 = madd(group4(panel + 16, x, twiceLow(a), twiceLow(b)), xScale, scaled0);
+      scaled1 = madd(group4(panel + 48, x, twiceHigh(a), twiceHigh(b)), xScale, scaled1);
       // The minima times the sums of the activations' codes in the first 16 columns and in the others.
       const m = i16x8.shr_u(first, 4);
       const n = i16x8.shr_u(second, 4);
@@ -98,20 +97,19 @@ function storeProducts(words: v128, d0: v128, d1: v128, target: usize, next: usi
 }
 
 @inline
-function storeSlices(codes: usize, target: usize, two: v128): void {
-  v128.store(target, pairSlice(codes, 0, two));
-  v128.store(target, pairSlice(codes, 1, two), 16);
-  v128.store(target, pairSlice(codes, 2, two), 32);
-  v128.store(target, pairSlice(codes, 3, two), 48);
-  v128.store(target, pairSlice(codes, 4, two), 64);
-  v128.store(target, pairSlice(codes, 5, two), 80);
-  v128.store(target, pairSlice(codes, 6, two), 96);
-  v128.store(target, pairSlice(codes, 7, two), 112);
+function storeSlices(codes: usize, target: usize): void {
+  v128.store(target, pairSlice(codes, 0));
+  v128.store(target, pairSlice(codes, 1), 16);
+  v128.store(target, pairSlice(codes, 2), 32);
+  v128.store(target, pairSlice(codes, 3), 48);
+  v128.store(target, pairSlice(codes, 4), 64);
+  v128.store(target, pairSlice(codes, 5), 80);
+  v128.store(target, pairSlice(codes, 6), 96);
+  v128.store(target, pairSlice(codes, 7), 112);
 }
 
 export function unpackQ2_K(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
   const k = <usize>columns;
-  const two = i8x16.splat(3);
   const low = i16x8.splat(15);
   for (let block: i32 = 0; block < columns; block += 256) {
     const d0 = loadHalves4(panel);
@@ -127,8 +125,8 @@ export function unpackQ2_K(panel: usize, columns: i32, codes: usize, scales: usi
         scales += 16;
         mins += 16;
       }
-      storeSlices(panel + 16, codes, two);
-      storeSlices(panel + 48, codes + 4 * k, two);
+      storeSlices(panel + 16, codes);
+      storeSlices(panel + 48, codes + 4 * k);
       panel += GROUP;
       codes += 128;
     }

@@ -2,10 +2,10 @@ import { madd, nmadd } from '../math';
 import { dot } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { floatsHigh, floatsLow, packHalves, packIntegers, twiceHigh, twiceLow } from './integers';
-import { bits, layOutRows, nibbleSlice, packBits, packNibbles } from './planes';
+import { fiveSlice, layOutRows, nibbleSlice, packFives, packNibbles } from './planes';
 
 // Q4_K and Q5_K. A super-block of 256 columns: f16[8] d, f16[8] dmin, then eight groups of 32 columns:
-//   u8[8] scales, u8[8] minima, and for each four rows the codes: four vectors of nibbles, in Q5_K then one of bits.
+//   u8[8] scales, u8[8] minima, and for each four rows the codes, as packNibbles or packFives lays them out.
 
 const HEAD: usize = 32;
 const Q4_K_ROWS: usize = 64;
@@ -30,8 +30,8 @@ function pack(
       packIntegers(scales + 2 * k, k >> 3, halves + 16, target + 8);
       target += 16;
       for (let quad: usize = 0; quad < 2; quad++) {
-        packNibbles(slices + quad * 4 * k, target);
-        if (rowsBytes == Q5_K_ROWS) packBits(slices + quad * 4 * k, 4, target + 64);
+        if (rowsBytes == Q4_K_ROWS) packNibbles(slices + quad * 4 * k, target);
+        else packFives(slices + quad * 4 * k, target);
         target += rowsBytes;
       }
       scales += 4;
@@ -43,30 +43,27 @@ function pack(
 
 /** Slice `i` (constant) of four rows of a group. */
 @inline
-function slice(codes: usize, i: i32, rowsBytes: usize, fifths: v128, low: v128, sixteen: v128): v128 {
-  const nibbles = nibbleSlice(codes, i, low);
-  if (rowsBytes == Q4_K_ROWS) return nibbles;
-  return v128.or(nibbles, bits(fifths, i - 4, sixteen));
+function slice(codes: usize, i: i32, rowsBytes: usize): v128 {
+  return rowsBytes == Q4_K_ROWS ? nibbleSlice(codes, i) : fiveSlice(codes, i);
 }
 
 /** Four slices times a token: 16-bit sums, two a row. */
 @inline
 function sumFour(
-  codes: usize, first: i32, x: usize, rowsBytes: usize, fifths: v128, low: v128, sixteen: v128,
+  codes: usize, first: i32, x: usize, rowsBytes: usize,
 ): v128 {
-  const d0 = dot(slice(codes, first, rowsBytes, fifths, low, sixteen), x);
-  const d1 = dot(slice(codes, first + 1, rowsBytes, fifths, low, sixteen), x + 4);
-  const d2 = dot(slice(codes, first + 2, rowsBytes, fifths, low, sixteen), x + 8);
-  const d3 = dot(slice(codes, first + 3, rowsBytes, fifths, low, sixteen), x + 12);
+  const d0 = dot(slice(codes, first, rowsBytes), x);
+  const d1 = dot(slice(codes, first + 1, rowsBytes), x + 4);
+  const d2 = dot(slice(codes, first + 2, rowsBytes), x + 8);
+  const d3 = dot(slice(codes, first + 3, rowsBytes), x + 12);
   return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
 }
 
 /** A group of four rows times a token and the rows' scales, as floats. */
 @inline
-function group4(codes: usize, x: usize, scales: v128, rowsBytes: usize, low: v128, sixteen: v128): v128 {
-  const fifths = rowsBytes == Q5_K_ROWS ? v128.load(codes, 64) : low;
-  const a = sumFour(codes, 0, x, rowsBytes, fifths, low, sixteen);
-  const b = sumFour(codes, 4, x + 16, rowsBytes, fifths, low, sixteen);
+function group4(codes: usize, x: usize, scales: v128, rowsBytes: usize): v128 {
+  const a = sumFour(codes, 0, x, rowsBytes);
+  const b = sumFour(codes, 4, x + 16, rowsBytes);
   // Eight products of pairs fit 16 bits with codes below 16, four with codes below 32.
   if (rowsBytes == Q4_K_ROWS) return f32x4.convert_i32x4_s(i32x4.dot_i16x8_s(i16x8.add(a, b), scales));
   return f32x4.convert_i32x4_s(i32x4.add(i32x4.dot_i16x8_s(a, scales), i32x4.dot_i16x8_s(b, scales)));
@@ -74,9 +71,7 @@ function group4(codes: usize, x: usize, scales: v128, rowsBytes: usize, low: v12
 
 @inline
 function times(panel: usize, columns: i32, rowsBytes: usize, x: usize, xStride: usize, sums: usize): void {
-  const low = i8x16.splat(15);
-  const sixteen = i8x16.splat(16);
-  const block = 8 * (16 + 2 * rowsBytes);
+  const block: usize = 8 * (16 + 2 * rowsBytes);
   let total0 = f32x4.splat(0);
   let total1 = total0;
   for (; columns > 0; columns -= 256) {
@@ -87,8 +82,8 @@ function times(panel: usize, columns: i32, rowsBytes: usize, x: usize, xStride: 
     for (const end = panel + block; panel < end; panel += 16 + 2 * rowsBytes) {
       const scales = v128.load_ext<u8>(panel);
       const xScale = v128.load_splat<f32>(x, 32);
-      scaled0 = madd(group4(panel + 16, x, twiceLow(scales), rowsBytes, low, sixteen), xScale, scaled0);
-      scaled1 = madd(group4(panel + 16 + rowsBytes, x, twiceHigh(scales), rowsBytes, low, sixteen), xScale, scaled1);
+      scaled0 = madd(group4(panel + 16, x, twiceLow(scales), rowsBytes), xScale, scaled0);
+      scaled1 = madd(group4(panel + 16 + rowsBytes, x, twiceHigh(scales), rowsBytes), xScale, scaled1);
       const minima = v128.load_ext<u8>(panel, 8);
       const xSum = v128.load_splat<f32>(x, 36);
       minima0 = madd(floatsLow(minima), xSum, minima0);
@@ -111,8 +106,6 @@ function unpackRows(
 ): void {
   const k = <usize>columns;
   const next = k >> 5 << 4;
-  const low = i8x16.splat(15);
-  const sixteen = i8x16.splat(16);
   for (let block: i32 = 0; block < columns; block += 256) {
     const d0 = loadHalves4(panel);
     const d1 = loadHalves4(panel + 8);
@@ -129,15 +122,14 @@ function unpackRows(
       panel += 16;
       for (let quad: usize = 0; quad < 2; quad++) {
         const to = codes + quad * 4 * k;
-        const fifths = rowsBytes == Q5_K_ROWS ? v128.load(panel, 64) : low;
-        v128.store(to, slice(panel, 0, rowsBytes, fifths, low, sixteen));
-        v128.store(to, slice(panel, 1, rowsBytes, fifths, low, sixteen), 16);
-        v128.store(to, slice(panel, 2, rowsBytes, fifths, low, sixteen), 32);
-        v128.store(to, slice(panel, 3, rowsBytes, fifths, low, sixteen), 48);
-        v128.store(to, slice(panel, 4, rowsBytes, fifths, low, sixteen), 64);
-        v128.store(to, slice(panel, 5, rowsBytes, fifths, low, sixteen), 80);
-        v128.store(to, slice(panel, 6, rowsBytes, fifths, low, sixteen), 96);
-        v128.store(to, slice(panel, 7, rowsBytes, fifths, low, sixteen), 112);
+        v128.store(to, slice(panel, 0, rowsBytes));
+        v128.store(to, slice(panel, 1, rowsBytes), 16);
+        v128.store(to, slice(panel, 2, rowsBytes), 32);
+        v128.store(to, slice(panel, 3, rowsBytes), 48);
+        v128.store(to, slice(panel, 4, rowsBytes), 64);
+        v128.store(to, slice(panel, 5, rowsBytes), 80);
+        v128.store(to, slice(panel, 6, rowsBytes), 96);
+        v128.store(to, slice(panel, 7, rowsBytes), 112);
         panel += rowsBytes;
       }
       scales += 16;

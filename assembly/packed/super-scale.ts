@@ -2,12 +2,12 @@ import { madd } from '../math';
 import { dot } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves, packIntegers, twiceHigh, twiceLow, zipHigh, zipLow } from './integers';
-import { bits, layOutRows, nibbleSlice, packBits, packNibbles, packPairs, pairSlice } from './planes';
+import { layOutRows, packSixes, packThrees, sixSlice, threeSlice } from './planes';
 
 // Q6_K and Q3_K: signed scales for 16 columns and codes with an offset. A super-block of 256 columns: f16[8] d, then
 // eight groups of 32 columns:
-//   i8[8] scales of the first 16 columns, i8[8] of the others, and for each four rows the codes: in Q6_K four vectors
-//   of nibbles and two of pairs of high bits, in Q3_K two of pairs and one of high bits.
+//   i8[8] scales of the first 16 columns, i8[8] of the others, and for each four rows the codes, as packSixes or
+//   packThrees lays them out.
 
 const HEAD: usize = 16;
 const Q6_K_ROWS: usize = 96;
@@ -32,13 +32,8 @@ function pack(
       target += 16;
       for (let quad: usize = 0; quad < 2; quad++) {
         const from = slices + quad * 4 * k;
-        if (rowsBytes == Q6_K_ROWS) {
-          packNibbles(from, target);
-          packPairs(from, 4, target + 64);
-        } else {
-          packPairs(from, 0, target);
-          packBits(from, 2, target + 32);
-        }
+        if (rowsBytes == Q6_K_ROWS) packSixes(from, target);
+        else packThrees(from, target);
         target += rowsBytes;
       }
       scales += 8;
@@ -48,27 +43,21 @@ function pack(
   }
 }
 
-/** Slice `i` (constant) of four rows of a group; masks as in `times`. */
+/** Slice `i` (constant) of four rows of a group. */
 @inline
-function slice(codes: usize, i: i32, rowsBytes: usize, low: v128, high: v128): v128 {
-  if (rowsBytes == Q6_K_ROWS) {
-    return v128.or(
-      nibbleSlice(codes, i, low),
-      bits(v128.load(codes + 64 + <usize>(i >> 2) * 16), (i & 3) * 2 - 4, high),
-    );
-  }
-  return v128.or(pairSlice(codes, i, low), bits(v128.load(codes + 32), i - 2, high));
+function slice(codes: usize, i: i32, rowsBytes: usize): v128 {
+  return rowsBytes == Q6_K_ROWS ? sixSlice(codes, i) : threeSlice(codes, i);
 }
 
 /** Sixteen columns of four rows times a token's and the scales. */
 @inline
 function scaled16(
-  codes: usize, first: i32, x: usize, scales: v128, rowsBytes: usize, low: v128, high: v128,
+  codes: usize, first: i32, x: usize, scales: v128, rowsBytes: usize,
 ): v128 {
-  const d0 = dot(slice(codes, first, rowsBytes, low, high), x);
-  const d1 = dot(slice(codes, first + 1, rowsBytes, low, high), x + 4);
-  const d2 = dot(slice(codes, first + 2, rowsBytes, low, high), x + 8);
-  const d3 = dot(slice(codes, first + 3, rowsBytes, low, high), x + 12);
+  const d0 = dot(slice(codes, first, rowsBytes), x);
+  const d1 = dot(slice(codes, first + 1, rowsBytes), x + 4);
+  const d2 = dot(slice(codes, first + 2, rowsBytes), x + 8);
+  const d3 = dot(slice(codes, first + 3, rowsBytes), x + 12);
   const a = i16x8.add(d0, d1);
   const b = i16x8.add(d2, d3);
   // Two products of pairs fit 16 bits with codes below 64.
@@ -82,11 +71,11 @@ function scaled16(
  */
 @inline
 function group4(
-  codes: usize, x: usize, first: v128, second: v128, both: v128, rowsBytes: usize, low: v128, high: v128,
+  codes: usize, x: usize, first: v128, second: v128, both: v128, rowsBytes: usize,
 ): v128 {
   const sum = i32x4.add(
-    scaled16(codes, 0, x, first, rowsBytes, low, high),
-    scaled16(codes, 4, x + 16, second, rowsBytes, low, high),
+    scaled16(codes, 0, x, first, rowsBytes),
+    scaled16(codes, 4, x + 16, second, rowsBytes),
   );
   // The offset's part: it times the scales' products with the sums of the activations' codes.
   const offset = i32x4.dot_i16x8_s(both, v128.load_splat<i32>(x, 50));
@@ -95,9 +84,9 @@ function group4(
 
 @inline
 function times(
-  panel: usize, columns: i32, rowsBytes: usize, x: usize, xStride: usize, sums: usize, low: v128, high: v128,
+  panel: usize, columns: i32, rowsBytes: usize, x: usize, xStride: usize, sums: usize,
 ): void {
-  const block = 8 * (16 + 2 * rowsBytes);
+  const block: usize = 8 * (16 + 2 * rowsBytes);
   let total0 = f32x4.splat(0);
   let total1 = total0;
   for (; columns > 0; columns -= 256) {
@@ -111,9 +100,9 @@ function times(
       const xScale = v128.load_splat<f32>(x, 32);
       const codes = panel + 16;
       sum0 = madd(
-        group4(codes, x, twiceLow(a), twiceLow(b), zipLow(a, b), rowsBytes, low, high), xScale, sum0);
+        group4(codes, x, twiceLow(a), twiceLow(b), zipLow(a, b), rowsBytes), xScale, sum0);
       sum1 = madd(
-        group4(codes + rowsBytes, x, twiceHigh(a), twiceHigh(b), zipHigh(a, b), rowsBytes, low, high), xScale, sum1);
+        group4(codes + rowsBytes, x, twiceHigh(a), twiceHigh(b), zipHigh(a, b), rowsBytes), xScale, sum1);
       x += xStride;
     }
     total0 = madd(sum0, loadHalves4(halves), total0);
@@ -140,7 +129,7 @@ function storeScales(
 /** To the panels of the products with many tokens. */
 @inline
 function unpackRows(
-  panel: usize, columns: i32, rowsBytes: usize, codes: usize, scales: usize, mins: usize, low: v128, high: v128,
+  panel: usize, columns: i32, rowsBytes: usize, codes: usize, scales: usize, mins: usize,
 ): void {
   const k = <usize>columns;
   const next = k;
@@ -155,14 +144,14 @@ function unpackRows(
       panel += 16;
       for (let quad: usize = 0; quad < 2; quad++) {
         const to = codes + quad * 4 * k;
-        v128.store(to, slice(panel, 0, rowsBytes, low, high));
-        v128.store(to, slice(panel, 1, rowsBytes, low, high), 16);
-        v128.store(to, slice(panel, 2, rowsBytes, low, high), 32);
-        v128.store(to, slice(panel, 3, rowsBytes, low, high), 48);
-        v128.store(to, slice(panel, 4, rowsBytes, low, high), 64);
-        v128.store(to, slice(panel, 5, rowsBytes, low, high), 80);
-        v128.store(to, slice(panel, 6, rowsBytes, low, high), 96);
-        v128.store(to, slice(panel, 7, rowsBytes, low, high), 112);
+        v128.store(to, slice(panel, 0, rowsBytes));
+        v128.store(to, slice(panel, 1, rowsBytes), 16);
+        v128.store(to, slice(panel, 2, rowsBytes), 32);
+        v128.store(to, slice(panel, 3, rowsBytes), 48);
+        v128.store(to, slice(panel, 4, rowsBytes), 64);
+        v128.store(to, slice(panel, 5, rowsBytes), 80);
+        v128.store(to, slice(panel, 6, rowsBytes), 96);
+        v128.store(to, slice(panel, 7, rowsBytes), 112);
         panel += rowsBytes;
       }
       scales += 32;
@@ -177,11 +166,11 @@ export function packQ6_K(source: usize, rowBytes: usize, columns: i32, target: u
 }
 
 export function timesQ6_K(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
-  times(panel, columns, Q6_K_ROWS, x, xStride, sums, i8x16.splat(15), i8x16.splat(0x30));
+  times(panel, columns, Q6_K_ROWS, x, xStride, sums);
 }
 
 export function unpackQ6_K(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
-  unpackRows(panel, columns, Q6_K_ROWS, codes, scales, mins, i8x16.splat(15), i8x16.splat(0x30));
+  unpackRows(panel, columns, Q6_K_ROWS, codes, scales, mins);
 }
 
 export function packQ3_K(source: usize, rowBytes: usize, columns: i32, target: usize, scratch: usize): void {
@@ -189,9 +178,9 @@ export function packQ3_K(source: usize, rowBytes: usize, columns: i32, target: u
 }
 
 export function timesQ3_K(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
-  times(panel, columns, Q3_K_ROWS, x, xStride, sums, i8x16.splat(3), i8x16.splat(4));
+  times(panel, columns, Q3_K_ROWS, x, xStride, sums);
 }
 
 export function unpackQ3_K(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
-  unpackRows(panel, columns, Q3_K_ROWS, codes, scales, mins, i8x16.splat(3), i8x16.splat(4));
+  unpackRows(panel, columns, Q3_K_ROWS, codes, scales, mins);
 }
