@@ -7,7 +7,8 @@ import { quantizeModel } from '../src/dynamic/quantize.js';
 import { isQuantizable } from '../src/dynamic/type-plan.js';
 import type { GgmlType } from '../src/formats/ggml-types.js';
 import type { TensorSource } from '../src/formats/tensor-source.js';
-import { Llama4Runtime, type RuntimeOptions } from '../src/model/llama4-runtime.js';
+import { Llama4Runtime } from '../src/model/llama4-runtime.js';
+import type { RuntimeOptions } from '../src/model/runtime-options.js';
 import { goldenJson, NANO_SCOUT } from './golden.js';
 
 const LARGE: readonly GgmlType[] = ['Q4_K', 'Q6_K', 'Q8_0', 'Q5_K', 'Q4_0', 'Q5_1', 'Q4_1', 'Q5_0', 'MXFP4'];

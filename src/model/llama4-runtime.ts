@@ -1,75 +1,31 @@
 import { createRequire } from 'node:module';
 import { freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
-import { computeThreads } from '../base/processors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
 import { createArenas } from '../engine/arena-memories.js';
-import { compileKernels, type SimdBuild } from '../engine/kernels.js';
+import { compileKernels } from '../engine/kernels.js';
 import type { InputSquares } from '../engine/matrix.js';
 import { writePackJob } from '../engine/packing.js';
 import { ThreadPool } from '../engine/thread-pool.js';
-import { rowCount, type TensorSource } from '../formats/tensor-source.js';
+import type { TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
-import type { RepackMode } from '../quant/packed-layout.js';
 import { type CacheRegion, cacheRegions } from './cache-regions.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
-import {
-  type CacheType,
-  type CacheTypes,
-  cacheTypes,
-  type ModelLayout,
-  type ModelPlan,
-  planModel,
-} from './layout.js';
+import { type CacheTypes, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
 import { COMMAND, commandLists, commandWords, PACK, type ProgramInit } from './llama4-program.js';
 import { loadWeights, readVector } from './load-weights.js';
 import { MeanEmbedding } from './mean-embedding.js';
 import { checkMemory } from './memory-check.js';
+import { writeRows } from './replace-rows.js';
+import { planOptions, type RuntimeOptions } from './runtime-options.js';
 import type { SequenceModel, SequencePart } from './sequence-model.js';
 import { gatherStep, outputRows, PendingPart, SequenceState } from './sequence-state.js';
 import type { Outputs } from './token-model.js';
 
 const require = createRequire(import.meta.url);
-
-export interface RuntimeOptions {
-  /** Worker threads; default: the physical cores this process may use. */
-  readonly threads?: number;
-  /** Positions the cache holds of each sequence; 0 for the model's own limit; default: that, at most 8192. */
-  readonly contextSize?: number;
-  /** Sequences the cache holds; default 1. */
-  readonly parallel?: number;
-  /** Element type of cached keys and values, of either or both; default f16. */
-  readonly cacheType?: CacheType | CacheTypes;
-  /** Most tokens of one step; default 512. */
-  readonly batchSize?: number;
-  /** Build of the kernels; probed for when absent. */
-  readonly simd?: SimdBuild;
-  /** Largest WebAssembly memory; only tests make it small. */
-  readonly arenaLimit?: number;
-  /**
-   * Bytes of memory for routed experts, which are then read from the GGUF file as they are needed; all weights are
-   * loaded when absent.
-   */
-  readonly cacheExperts?: number;
-  /** With `cacheExperts`, read experts that will likely be needed before it is certain; default true. */
-  readonly readAhead?: boolean;
-  /** How weights are laid out for products with few tokens; default `lean`. Rows of `off` can be replaced. */
-  readonly repack?: RepackMode;
-  /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
-  readonly collect?: boolean;
-  /** Told what will take how much memory, before any is taken. */
-  readonly onPlan?: (plan: ModelPlan, contextSize: number) => void;
-  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** What a context gets when nobody asked for a size: one attention chunk of the published models. */
-const DEFAULT_CONTEXT = 8192;
-const MAX_THREADS = 256;
-const MAX_SEQUENCES = 256;
 
 /**
  * A Llama 4 text model in memory: weights and cache in shared WebAssembly memories, one step at a time on worker
@@ -99,20 +55,15 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     plan: ModelPlan,
     pool: ThreadPool,
     arenas: readonly Uint8Array[],
-    options: {
-      contextSize: number;
-      parallel: number;
-      threads: number;
-      types: CacheTypes;
-      experts: ExpertStore | undefined;
-    },
+    planned: ReturnType<typeof planOptions>,
+    experts: ExpertStore | undefined,
   ) {
-    const { contextSize, parallel, threads } = options;
+    const { contextSize, sequences, threads } = planned;
     this.config = plan.layout.config;
     this.bytes = plan.bytes;
     this.contextSize = contextSize;
     this.threads = threads;
-    this.cacheTypes = options.types;
+    this.cacheTypes = planned.cacheType;
     this.#layout = plan.layout;
     this.#pool = pool;
     this.#arenas = arenas;
@@ -120,12 +71,12 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     this.#inputSquares = plan.inputSquares;
     this.#matrices = new Map(plan.matrices.map((placement) => [placement.info.name, placement]));
     this.#sequences = Array.from(
-      { length: parallel },
+      { length: sequences },
       () => new SequenceState(contextSize, this.config.attentionChunkSize),
     );
-    this.#experts = options.experts;
+    this.#experts = experts;
     // What is cached and the prompts that come next may be pictures from end to end.
-    this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize * parallel);
+    this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize * sequences);
   }
 
   /**
@@ -134,35 +85,10 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
    */
   static async load(source: TensorSource, options: RuntimeOptions = {}): Promise<Llama4Runtime> {
     const config = configFromMetadata(source.metadata, source.tensors);
-    const threads = checkCount('threads', options.threads ?? computeThreads(), MAX_THREADS);
-    const contextSize = checkCount(
-      'context size',
-      options.contextSize === 0
-        ? config.contextLength
-        : (options.contextSize ?? Math.min(config.contextLength, DEFAULT_CONTEXT)),
-      config.contextLength,
-    );
-    const parallel = checkCount('parallel', options.parallel ?? 1, MAX_SEQUENCES);
-    const types = cacheTypes(options.cacheType ?? 'f16');
     const tables = kernelTables();
-    const plan = planModel(config, source.tensors, {
-      threads,
-      batchSize: Math.min(checkCount('batch size', options.batchSize ?? 512, 65_536), contextSize),
-      contextSize,
-      sequences: parallel,
-      cacheType: types,
-      tablesBytes: tables.length,
-      arenaLimit: options.arenaLimit,
-      collect: options.collect,
-      repack: options.repack,
-      expertCache:
-        options.cacheExperts === undefined
-          ? undefined
-          : {
-              bytes: options.cacheExperts,
-              readAhead: options.readAhead ?? true,
-            },
-    });
+    const planned = planOptions(config, options, tables.length);
+    const { contextSize, threads } = planned;
+    const plan = planModel(config, source.tensors, planned);
     options.onPlan?.(plan, contextSize);
     checkMemory(plan, contextSize, freemem());
 
@@ -202,7 +128,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       await experts?.close();
       throw error;
     }
-    return new Llama4Runtime(plan, pool, views, { contextSize, parallel, threads, types, experts });
+    return new Llama4Runtime(plan, pool, views, planned, experts);
   }
 
   get vocabSize(): number {
@@ -392,31 +318,8 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     if (!placement) {
       throw new CriaError('internal', 'no-such-matrix', `the loaded model has no matrix '${name}'`);
     }
-    const { info, pieces, form } = placement;
-    if (form !== 0) {
-      throw new CriaError('internal', 'packed-rows', `'${name}' was packed when the model was loaded`);
-    }
-    const rowBytes = info.bytes / rowCount(info.shape);
-    const start = firstRow * rowBytes;
-    const end = start + bytes.length;
-    if (!Number.isInteger(firstRow) || bytes.length % rowBytes !== 0 || start < 0 || end > info.bytes) {
-      throw new CriaError(
-        'internal',
-        'bad-rows',
-        `'${name}': ${bytes.length} bytes from row ${firstRow} are not rows of ${rowBytes} bytes among its ${info.bytes}`,
-      );
-    }
+    writeRows(placement, firstRow, bytes, this.#arenas);
     for (const state of this.#sequences) state.clear();
-    let pieceStart = 0;
-    for (const { arena, offset, rows } of pieces) {
-      const pieceEnd = pieceStart + rows * rowBytes;
-      const from = Math.max(start, pieceStart);
-      const to = Math.min(end, pieceEnd);
-      if (from < to) {
-        this.#arenas[arena]!.set(bytes.subarray(from - start, to - start), offset + from - pieceStart);
-      }
-      pieceStart = pieceEnd;
-    }
   }
 
   /** Computes as many tokens of the parts as fit a step, in order, and the logits that they want. */
@@ -498,15 +401,4 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
 
 function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw new CriaError('cancelled', 'cancelled', 'the evaluation was cancelled');
-}
-
-function checkCount(what: string, value: number, largest: number): number {
-  if (!Number.isInteger(value) || value < 1 || value > largest) {
-    throw new CriaError(
-      'usage',
-      'bad-count',
-      `${what} must be a whole number from 1 to ${largest}, found ${value}`,
-    );
-  }
-  return value;
 }

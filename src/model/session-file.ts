@@ -74,7 +74,7 @@ export function saveSession(
 /**
  * Makes a sequence hold what a file holds, and returns how many tokens that is. Throws (bad-file) `session-format` for
  * bytes that are not a session, `session-mismatch` for one of another model or other cache types, `session-checksum`
- * for damaged ones, `context-full`, and as FileReader does. The sequence then holds what it held before, or nothing.
+ * for damaged ones, and as FileReader does. The sequence then holds what it held before, or nothing.
  */
 export async function restoreSession(
   runtime: Llama4Runtime,
@@ -100,7 +100,9 @@ export async function restoreSession(
       hash,
     );
     const tokens = Int32Array.from({ length: header.tokens }, (_, i) => tokenBytes.readInt32LE(i * 4));
-    if (tokens.some((id) => id < 0)) throw malformed(path, 'holds a negative token');
+    if (tokens.some((id) => id < 0 || id >= runtime.vocabSize)) {
+      throw malformed(path, 'holds a token that the model has not');
+    }
     await runtime.restoreSequence(sequence, tokens, async (regions) => {
       let offset = START_BYTES + headerBytes + tokenBytes.length;
       const end = offset + regions.reduce((sum, { length }) => sum + length, 0) + HASH_BYTES;
