@@ -9,9 +9,12 @@ import { WEIGHT_TYPES } from '../dist/quant/index.js';
 import { kernelTables } from '../dist/quant/kernel-tables.js';
 import { packedActivations, packedForm, packedPanelBytes } from '../dist/quant/packed-layout.js';
 import { readBandwidth } from './bandwidth.mjs';
+import { RandomBlocks } from './random-blocks.mjs';
 
 const COLUMNS = 5120;
 const STREAM_BYTES = 400 * 2 ** 20;
+/** Panels of random weights, which then repeat: look-ups must not find the same entries again and again. */
+const DIFFERENT = 64;
 const ROUNDS = 9;
 const ROUND_MS = 60;
 
@@ -32,6 +35,7 @@ for (const [threads, bytes] of Object.entries(bandwidths)) {
   console.log(JSON.stringify({ read: 'in order', threads: Number(threads), GBps: significant(bytes / 1e9) }));
 }
 
+const random = new RandomBlocks();
 let end = 3 * 65536;
 for (const type of arguments_.length > 0 ? arguments_ : WEIGHT_TYPES) {
   const form = packedForm(type, mode);
@@ -44,8 +48,12 @@ function measure(type, form) {
   const size = rowBytes(type, COLUMNS);
   const bytes = packedActivations(form) === 'bytes';
   const scratch = allocate(laneScratchBytes(COLUMNS, 128, 5));
-  const source = allocate(size * 8);
-  for (let i = 0; i < size * 8; i++) heap[source + i] = (Math.imul(i + 1, 2654435761) >>> 24) & 0x2f;
+  const source = allocate(size * 8 * DIFFERENT);
+  let filled = source;
+  for (const piece of random.tensor(type, size * 8 * DIFFERENT)) {
+    heap.set(piece, filled);
+    filled += piece.length;
+  }
   const x = allocate(COLUMNS * 4);
   new Float32Array(heap.buffer, x, COLUMNS).forEach((_, i, f) => {
     f[i] = ((Math.imul(i + 1, 2654435761) >>> 8) & 0xffff) / 32768 - 1;
@@ -57,7 +65,14 @@ function measure(type, form) {
   const count = Math.floor(STREAM_BYTES / panelBytes);
   const packStart = process.cpuUsage();
   for (let i = 0; i < count; i++)
-    kernels.packPanel(form, source, size, COLUMNS, panels + i * panelBytes, scratch);
+    kernels.packPanel(
+      form,
+      source + (i % DIFFERENT) * 8 * size,
+      size,
+      COLUMNS,
+      panels + i * panelBytes,
+      scratch,
+    );
   const packed = process.cpuUsage(packStart).user;
   const multiply = (n, tokens) =>
     kernels.multiplyPanels(form, panels, n, COLUMNS, blocks, tokens, y, tokens > 1 ? n * 32 : 0, 0, scratch);

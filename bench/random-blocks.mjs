@@ -126,6 +126,16 @@ function setScale(type, pool, at, d) {
     }
     return;
   }
+  const exponent = Math.round(Math.log2(d));
+  if (type === 'MXFP4') {
+    pool[at] = 127 + exponent;
+    return;
+  }
+  if (type === 'NVFP4') {
+    // Four scales, floats with four bits of exponent and three of fraction.
+    for (let k = 0; k < 4; k++) pool[at + k] = (Math.max(1, 7 + exponent) << 3) | (pool[at + k] & 7);
+    return;
+  }
   const places = SCALES[type];
   if (places === undefined) throw new Error(`no random blocks for ${type}`);
   setHalf(pool, at + places.d, d);
