@@ -21,7 +21,7 @@ export function speedTables({ machine, settings, engines, results }) {
     `${cpu}, ${processors} processors, ${memoryGiB} GiB; WebAssembly reads ${reads.join(', ')} threads.`,
     `${settings.threads} threads, prompt of ${settings.prompt} tokens, ${settings.new} new tokens; ` +
       `medians of ${settings.rounds} alternating rounds, ratios Cria / other with minimum and maximum; ` +
-      `llama.cpp's flash attention: ${settings.flashAttention}; SIMD build: ${settings.simd}.`,
+      `llama.cpp's flash attention: ${settings.flashAttention}; SIMD build: ${settings.simd}; repack: ${settings.repack}.`,
     `${versions.join(', ')}.`,
   ];
   for (const metric of METRICS) lines.push(`### ${metric.title}`, table(metric, engines, results));

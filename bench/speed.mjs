@@ -37,6 +37,7 @@ const { positionals, values } = parseArgs({
     keep: { type: 'boolean', default: false },
     node: { type: 'string', default: process.execPath },
     simd: { type: 'string' },
+    repack: { type: 'string' },
     json: { type: 'string' },
   },
 });
@@ -70,6 +71,7 @@ const settings = {
   rounds: Number(values.rounds),
   flashAttention: values['flash-attention'],
   simd: values.simd ?? 'fastest',
+  repack: values.repack ?? 'default',
 };
 if (values.json) writeFileSync(values.json, `${JSON.stringify({ machine, settings, results }, null, 1)}\n`);
 console.log(speedTables({ machine, settings, engines, results }));
@@ -106,7 +108,7 @@ function runEngine(engine, file) {
     prompt: Number(values.prompt),
     new: Number(values.new),
     flashAttention: values['flash-attention'],
-    cria: values.simd ? { simd: values.simd } : {},
+    cria: { ...(values.simd && { simd: values.simd }), ...(values.repack && { repack: values.repack }) },
   };
   const load = Number(loadavg()[0].toFixed(2));
   const node = engine === 'cria' ? values.node : process.execPath;
