@@ -1,6 +1,6 @@
-import { availableParallelism } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { CriaError } from '../base/errors.js';
+import { computeThreads } from '../base/processors.js';
 import { configFromMetadata } from '../convert/llama4-config.js';
 import { candidatesFor } from '../dynamic/candidates.js';
 import { SCORED_SHARE } from '../dynamic/divergence-probe.js';
@@ -86,7 +86,7 @@ export async function measuredPlan(
       bosId: tokenizer.bosId,
       cachePath: cachePath(values.imatrix ?? source.path),
       positions: values.chunks * MEASURE_CONTEXT * SCORED_SHARE,
-      threads: values.threads ?? availableParallelism(),
+      threads: values.threads ?? computeThreads(),
       onProgress,
       signal: terminal.signal,
     }),

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
-import { availableParallelism, freemem, totalmem } from 'node:os';
+import { freemem, totalmem } from 'node:os';
 import { promisify } from 'node:util';
+import { computeThreads } from '../base/processors.js';
 
 export interface Gpu {
   readonly name: string;
@@ -26,7 +27,7 @@ export async function probeHardware(): Promise<Hardware> {
   return {
     ramBytes,
     freeBytes: Math.min(freemem(), ramBytes),
-    threads: availableParallelism(),
+    threads: computeThreads(),
     gpus: await nvidiaGpus(),
   };
 }

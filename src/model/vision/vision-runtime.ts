@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
-import { availableParallelism, freemem } from 'node:os';
+import { freemem } from 'node:os';
 import { CriaError } from '../../base/errors.js';
+import { computeThreads } from '../../base/processors.js';
 import {
   normalisationFromMetadata,
   type VisionConfig,
@@ -74,7 +75,7 @@ export class VisionRuntime {
   static async load(source: TensorSource, options: VisionRuntimeOptions = {}): Promise<VisionRuntime> {
     const config = visionConfigFromMetadata(source.metadata, source.tensors, source.path);
     const { mean, std } = normalisationFromMetadata(source.metadata, source.path);
-    const threads = options.threads ?? availableParallelism();
+    const threads = options.threads ?? computeThreads();
     const tables = kernelTables();
     const plan = planVision(config, source.tensors, {
       threads,
