@@ -3,6 +3,7 @@ import { publishedConfig, publishedShape } from '../src/dynamic/published-models
 import type { CacheType, CacheTypes } from '../src/model/layout.js';
 import { planModel } from '../src/model/layout.js';
 import { describeMemory } from '../src/model/memory-summary.js';
+import { planOptions } from '../src/model/runtime-options.js';
 
 const config = publishedConfig('scout');
 const tensors = new Map(publishedShape('scout').tensors.map((info) => [info.name, info]));
@@ -34,6 +35,12 @@ describe('the plan of a long context', () => {
     const bytes = 8 * 4 * (34 + 64);
     const planned = plan(100_000, { keys: 'q8_0', values: 'f16' }, 3);
     expect(planned.bytes.cache).toBe(3 * (FULL_LAYERS * 100_000 + CHUNKED_POSITIONS) * bytes);
+  });
+
+  it('is as long as the model allows when asked for 0, and 8192 when not asked', () => {
+    expect(planOptions(config, { contextSize: 0 }, 0).contextSize).toBe(10_485_760);
+    expect(planOptions(config, {}, 0).contextSize).toBe(8192);
+    expect(() => planOptions(config, { contextSize: 10_485_761 }, 0)).toThrow('from 1 to 10485760');
   });
 
   it('is told in one line', () => {
