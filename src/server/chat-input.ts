@@ -1,4 +1,6 @@
+import { CriaError } from '../base/errors.js';
 import type { Chat, ChatMessage, ImagePart, TextPart } from '../chat/index.js';
+import type { EncodedImage } from '../generate/load-model.js';
 import { badRequest } from './api-error.js';
 import type { ServerContext } from './context.js';
 import { readImage } from './image-source.js';
@@ -40,7 +42,7 @@ export async function readChat(
         param,
         signal,
       );
-      parts.push({ type: 'image', image: await context.model.encodeImage(bytes, { signal }) });
+      parts.push({ type: 'image', image: await encode(bytes, context, param, signal) });
     }
     return parts;
   };
@@ -62,4 +64,37 @@ export async function readChat(
     ...(body.tools && body.tools.length > 0 && { tools: body.tools }),
     ...(body.chat_template_kwargs && { variables: body.chat_template_kwargs }),
   };
+}
+
+/** The prompt of a chat, which with `continue_final_message` ends within its last message. Throws ApiError. */
+export function chatPrompt(
+  chat: Chat,
+  body: Pick<ChatCompletionRequest, 'continue_final_message'>,
+  { format, model }: Pick<ServerContext, 'format' | 'model'>,
+): number[] {
+  if (!body.continue_final_message) return format.encode(chat);
+  const last = chat.messages.at(-1);
+  if (last?.role !== 'assistant' || typeof last.content !== 'string' || last.tool_calls?.length) {
+    const message = 'continue_final_message: expected the last message to be text of the assistant';
+    throw badRequest('bad-continuation', message, 'messages');
+  }
+  const before = format.encode({ ...chat, messages: chat.messages.slice(0, -1) });
+  return [...before, ...model.tokenizer.encode(last.content, { addBos: false, parseSpecial: false })];
+}
+
+/** A picture as tokens. What is wrong with its bytes is the request's mistake. */
+async function encode(
+  bytes: Uint8Array,
+  { model }: Pick<ServerContext, 'model'>,
+  param: string,
+  signal: AbortSignal,
+): Promise<EncodedImage> {
+  try {
+    return await model.encodeImage(bytes, { signal });
+  } catch (error) {
+    if (error instanceof CriaError && error.kind === 'bad-file') {
+      throw badRequest(error.code, error.message, param);
+    }
+    throw error;
+  }
 }

@@ -19,19 +19,20 @@ export async function completions(
   signal: AbortSignal,
 ): Promise<Reply> {
   const prompts = readPrompts(body.prompt, context);
+  const { tokenizer } = context.model;
   const n = body.n ?? 1;
   context.slots.checkRoom(prompts.length * n);
   const options = {
     ...generationOptions(body, context.sampling),
     // OpenAI's default for this endpoint.
     maxTokens: body.max_tokens ?? 16,
-    constraint: answerForm(body, context.model.tokenizer),
+    constraint: answerForm(body, tokenizer),
     logprobs: body.logprobs ?? undefined,
   };
   const echoes: string[] = [];
-  const requests = prompts.flatMap((prompt) =>
+  const requests = prompts.flatMap(({ ids: prompt, text }) =>
     Array.from({ length: n }, (_, i): AnswerRequest => {
-      echoes.push(body.echo ? context.model.tokenizer.decode(prompt) : '');
+      echoes.push(body.echo ? (text ?? tokenizer.decode(prompt)) : '');
       return { prompt, options: { ...options, seed: seedFor(options.seed, i) }, signal };
     }),
   );
@@ -63,7 +64,11 @@ export async function completions(
   return { kind: 'json', body: { ...head, choices, usage: usage.toBody() } };
 }
 
-function readPrompts(given: CompletionRequest['prompt'], context: ServerContext): number[][] {
+/** Prompts as token ids, and as text where they came as text. */
+function readPrompts(
+  given: CompletionRequest['prompt'],
+  context: ServerContext,
+): { readonly ids: number[]; readonly text: string | undefined }[] {
   const { tokenizer } = context.model;
   const several = Array.isArray(given) && (given.length === 0 || typeof given[0] !== 'number');
   const prompts = (several ? given : [given]) as readonly (string | readonly number[])[];
@@ -76,7 +81,7 @@ function readPrompts(given: CompletionRequest['prompt'], context: ServerContext)
     if (ids.length === 0)
       throw badRequest('empty-prompt', 'expected a prompt of at least one token', 'prompt');
     checkLength(ids, context);
-    return ids;
+    return { ids, text: typeof prompt === 'string' ? prompt : undefined };
   });
 }
 
