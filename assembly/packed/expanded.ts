@@ -9,8 +9,8 @@ import { codesOf } from './iq4';
 import { packNibbles } from './planes';
 
 // Grids expanded to a 4-bit code for each weight, the forms of `full` mode of the IQ2 and IQ3 types. Per 256 columns:
-// u8[8][8] scales 2s + 1 of groups of eight rows, in types with two in a group u8[8][2][8], then f16[8] super-scales, then
-// for each group the nibbles of both quads. weight = unit · d · scale · (value of the code − offset).
+// u8[8][8] scales 2s + 1 of groups of eight rows, in types with two in a group u8[8][2][8], then f16[8] super-scales,
+// then for each group the nibbles of both quads. weight = unit · d · scale · (value of the code − offset).
 //
 // In IQ3_S, whose magnitudes are odd, value = 2 · code; the others have a table, and values too large for sums of
 // products in 16 bits.
@@ -44,8 +44,8 @@ function evenValues(): v128 {
 }
 
 /**
- * A lean panel at `scratch` with quads of `quadBytes`, scales first, whose unpacked codes are at 12K, to an expanded one.
- * The codes are replaced by their numbers.
+ * A lean panel at `scratch` with quads of `quadBytes`, scales first, whose unpacked codes are at 12K, to an expanded
+ * one. The codes are replaced by their numbers.
  */
 function expand(scratch: usize, quadBytes: usize, columns: i32, halves: bool, table: v128, target: usize): void {
   const k = <usize>columns;
@@ -199,7 +199,8 @@ function unpackQuad(panel: usize, table: v128, low: v128, codes: usize): void {
 
 @inline
 function unpack(
-  panel: usize, columns: i32, codes: usize, scales: usize, mins: usize, halves: bool, offset: i32, unit: f32, table: v128,
+  panel: usize, columns: i32, codes: usize, scales: usize, mins: usize, halves: bool, offset: i32, unit: f32,
+  table: v128,
 ): void {
   const k = <usize>columns;
   const next = halves ? k : k >> 1;

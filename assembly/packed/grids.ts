@@ -18,8 +18,8 @@ export const QUAD_SIGNED: usize = 96;
 
 /**
  * Swizzle indices that spread scales in bytes over 16-bit lanes, for products of which each 32-bit lane belongs to a
- * row. LEFT_PAIR, RIGHT_PAIR: bytes 0, 1 or 2, 3 to two lanes of 32 bits each; SECOND_…: bytes 4, 5 or 6, 7. QUAD: bytes
- * 0 … 3 to a lane each. QUAD_HALVES: bytes 0, 4, 1, 5 and so on to 16 bits each. QUAD_SIGNED: QUAD times 256.
+ * row. LEFT_PAIR, RIGHT_PAIR: bytes 0, 1 or 2, 3 to two lanes of 32 bits each; SECOND_…: bytes 4, 5 or 6, 7. QUAD:
+ * bytes 0 … 3 to a lane each. QUAD_HALVES: bytes 0, 4, 1, 5 and so on to 16 bits each. QUAD_SIGNED: QUAD times 256.
  */
 @inline
 export function spread(which: usize): v128 {

@@ -14,8 +14,8 @@ import { loadHalves4 } from './halves';
 //   u8[16]                                                    signs: bit 7 − v of byte b is that of byte b of vector v;
 //                                                             vectors 0 … 3 are rows 0, 1, the others rows 2, 3
 //
-// Before them 4-bit scales, those of the first half of the groups in the low halves of the bytes, those of the second in
-// the high ones, four rows side by side, and the super-scales. weight = d/8 · (2s + 1) · ±magnitude.
+// Before them 4-bit scales, those of the first half of the groups in the low halves of the bytes, those of the second
+// in the high ones, four rows side by side, and the super-scales. weight = d/8 · (2s + 1) · ±magnitude.
 //
 // Magnitudes are at most 43, so that two products of bytes can be added in 16 bits: 4 · 43 · 127 < 2^15.
 

@@ -4,8 +4,8 @@ import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
 import { bits, layOutRows } from './planes';
 
-// Codes of one or two bits under one scale a block: Q1_0, Q2_0, TQ1_0 and TQ2_0. A block of a panel is f16[8] scales and
-// then, for each 32 columns, the planes of both quads of rows: two vectors of pairs, or in Q1_0 one of bits.
+// Codes of one or two bits under one scale a block: Q1_0, Q2_0, TQ1_0 and TQ2_0. A block of a panel is f16[8] scales
+// and then, for each 32 columns, the planes of both quads of rows: two vectors of pairs, or in Q1_0 one of bits.
 // weight = d · (code − 1); the codes of Q1_0 are 0 and 2. The sums of 32 columns fit 16 bits.
 
 /** Columns of a block. */
@@ -107,7 +107,9 @@ function times(
 }
 
 @inline
-function unpackQuad(planes: usize, quadBytes: usize, mask: v128, d: v128, codes: usize, scales: usize, mins: usize): void {
+function unpackQuad(
+  planes: usize, quadBytes: usize, mask: v128, d: v128, codes: usize, scales: usize, mins: usize,
+): void {
   v128.store(codes, slice(planes, 0, quadBytes, mask));
   v128.store(codes, slice(planes, 1, quadBytes, mask), 16);
   v128.store(codes, slice(planes, 2, quadBytes, mask), 32);
