@@ -12,13 +12,20 @@ export const FIVE: i32 = 5;
 /**
  * Scores of five rows (queries `[dim / 4][5][4]`) against `count` keys, rounded up to two, to f32[5][KEYS].
  * Keys are floats (T f32) or halves (T i16).
+ * @param values as many bytes as the keys, which are read along with them, so that they come from memory while there
+ *   is something to compute; `sink`: 16 bytes to write
  */
-export function scoreFive<T>(queries: usize, keys: usize, keyBytes: usize, count: i32, scores: usize): void {
+export function scoreFive<T>(
+  queries: usize, keys: usize, keyBytes: usize, count: i32, scores: usize, values: usize, sink: usize,
+): void {
+  let touched = i32x4.splat(0);
   const four = <usize>4 * sizeof<T>();
   for (let j: i32 = 0; j < count; j += 2) {
     let a0 = f32x4.splat(0);
     let a1 = a0, a2 = a0, a3 = a0, a4 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0, b4 = a0;
     let q = queries;
+    // Past the last key there may be nothing to read.
+    let ahead = j + 1 < count ? values : keys;
     const end = keys + keyBytes;
     let second = end;
     for (; keys + 2 * four <= end; keys += 2 * four) {
@@ -39,6 +46,10 @@ export function scoreFive<T>(queries: usize, keys: usize, keyBytes: usize, count
       x = v128.load(q, 64);
       a4 = madd(x, a, a4);
       b4 = madd(x, b, b4);
+      if (!isFloat<T>()) {
+        touched = v128.or(touched, v128.load(ahead));
+        ahead += 4 * four;
+      }
       a = loadFour<T>(keys, 4);
       b = loadFour<T>(second, 4);
       x = v128.load(q, 80);
@@ -84,8 +95,10 @@ export function scoreFive<T>(queries: usize, keys: usize, keyBytes: usize, count
     store<f32>(scores, sumLanes(a4), 16 * KEYS);
     store<f32>(scores, sumLanes(b4), 16 * KEYS + 4);
     keys = second;
+    values += 2 * keyBytes;
     scores += 8;
   }
+  v128.store(sink, touched);
 }
 
 /** Scores of one row against `count` keys, rounded up to eight. */

@@ -112,6 +112,7 @@ export function attendSpan(
       loadCache(valueType, blockValues, valueBytes, valueCopies, count, dim);
       blockValues = valueCopies;
     }
+    const ahead = halfValues ? blockValues : blockKeys;
     for (let row: i32 = 0; row < rows; ) {
       const group = row < fives ? FIVE : 1;
       const seen = min(count, past - j + (row + group - 1) / heads + 1);
@@ -120,8 +121,8 @@ export function attendSpan(
         const rowScores = scores + <usize>row * 4 * KEYS;
         const sums = partial + <usize>row * rowBytes;
         if (group == 1) scoreOne(query, blockKeys, headBytes, seen, rowScores);
-        else if (halfKeys) scoreFive<i16>(query, blockKeys, keyBytes, seen, rowScores);
-        else scoreFive<f32>(query, blockKeys, headBytes, seen, rowScores);
+        else if (halfKeys) scoreFive<i16>(query, blockKeys, keyBytes, seen, rowScores, ahead, factors);
+        else scoreFive<f32>(query, blockKeys, headBytes, seen, rowScores, ahead, factors);
         for (let r: i32 = 0; r < group; r++) {
           const visible = max(0, min(count, past - j + (row + r) / heads + 1));
           const at = <usize>r;
