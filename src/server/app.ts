@@ -32,8 +32,9 @@ export interface AppOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Paths that answer without a key: what load balancers and the page itself ask for. */
+/** Paths that answer without a key: what load balancers ask for, and the page, which asks its reader for one. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/v1/health', '/', '/openapi.json']);
+const OPEN_FOLDER = '/assets/';
 
 type Handler<T extends z.ZodType> = (
   body: z.infer<T>,
@@ -139,7 +140,8 @@ function requireKey(keys: readonly string[]) {
   const digest = (text: string) => createHash('sha256').update(text).digest();
   const digests = keys.map(digest);
   return async (c: Context, next: () => Promise<void>) => {
-    if (OPEN_PATHS.has(c.req.path) || c.req.method === 'OPTIONS') return next();
+    const { path, method } = c.req;
+    if (OPEN_PATHS.has(path) || path.startsWith(OPEN_FOLDER) || method === 'OPTIONS') return next();
     const given = digest(
       /^Bearer\s+(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? c.req.header('x-api-key') ?? '',
     );

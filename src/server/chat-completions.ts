@@ -3,8 +3,7 @@ import { type ToolCallEvent, toolNames } from '../chat/index.js';
 import type { GeneratedToken } from '../generate/index.js';
 import { type AnswerPiece, type AnswerRequest, type AnswerSummary, answer, finishReason } from './answer.js';
 import { badRequest } from './api-error.js';
-import { readChat } from './chat-input.js';
-import { answerForm } from './constraints.js';
+import { chatPrompt, readChat } from './chat-input.js';
 import type { ServerContext } from './context.js';
 import { generationOptions } from './generation-fields.js';
 import { chatLogprobs } from './logprobs.js';
@@ -27,10 +26,10 @@ export async function chatCompletions(
   const n = body.n ?? 1;
   context.slots.checkRoom(n);
   const chat = await readChat(body.tool_choice === 'none' ? { ...body, tools: [] } : body, context, signal);
-  const prompt = context.format.encode(chat);
+  const prompt = chatPrompt(chat, body, context);
   checkLength(prompt, context);
   const tools = chat.tools && toolNames(chat.tools);
-  const form = answerForm(body, context.model.tokenizer);
+  const form = context.forms.of(body);
   const options = {
     ...generationOptions(body, context.sampling),
     constraint: form,

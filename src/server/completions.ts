@@ -3,7 +3,6 @@ import type { GeneratedToken } from '../generate/index.js';
 import { type AnswerRequest, answer, finishReason } from './answer.js';
 import { badRequest } from './api-error.js';
 import { checkLength, type Reply, seedFor } from './chat-completions.js';
-import { answerForm } from './constraints.js';
 import type { ServerContext } from './context.js';
 import { generationOptions } from './generation-fields.js';
 import { completionLogprobs } from './logprobs.js';
@@ -26,7 +25,7 @@ export async function completions(
     ...generationOptions(body, context.sampling),
     // OpenAI's default for this endpoint.
     maxTokens: body.max_tokens ?? 16,
-    constraint: answerForm(body, tokenizer),
+    constraint: context.forms.of(body),
     logprobs: body.logprobs ?? undefined,
   };
   const echoes: string[] = [];

@@ -10,16 +10,44 @@ type FormFields = {
   readonly response_format?: ResponseFormat | null | undefined;
 } & Partial<Pick<ChatCompletionRequest, 'tools' | 'tool_choice' | 'parallel_tool_calls'>>;
 
+/** Grammars kept for the next request; each may hold masks of 13 MB for the vocabulary of Llama 4. */
+const MAX_GRAMMARS = 8;
+
 /**
- * The form an answer is held to: a grammar, a JSON schema, or calls of tools where the request insists on them;
- * undefined when it may be anything. Throws ApiError and the errors of grammars (kind `usage`).
+ * The forms that answers are held to: a grammar, a JSON schema, or calls of tools where the request insists on them.
+ * Grammars used last are kept, with what they have found out about the vocabulary.
  */
-export function answerForm(body: FormFields, tokenizer: Tokenizer): Constraint | undefined {
-  const grammar = formGrammar(body);
-  return grammar && new TokenGrammar(grammar, tokenizer);
+export class AnswerForms {
+  readonly #tokenizer: Tokenizer;
+  /** By what they were made of; least recently used first. */
+  readonly #grammars = new Map<string, TokenGrammar>();
+
+  constructor(tokenizer: Tokenizer) {
+    this.#tokenizer = tokenizer;
+  }
+
+  /** Undefined when the answer may be anything. Throws ApiError and the errors of grammars (kind `usage`). */
+  of(body: FormFields): Constraint | undefined {
+    const source = formSource(body);
+    if (source === undefined) return undefined;
+    const key = JSON.stringify(source);
+    const grammar = this.#grammars.get(key) ?? new TokenGrammar(compile(source), this.#tokenizer);
+    this.#grammars.delete(key);
+    this.#grammars.set(key, grammar);
+    const [oldest] = this.#grammars.keys();
+    if (this.#grammars.size > MAX_GRAMMARS) this.#grammars.delete(oldest!);
+    return grammar;
+  }
 }
 
-function formGrammar(body: FormFields): Grammar | undefined {
+type FormSource = { readonly gbnf: string } | { readonly schema: unknown } | 'object';
+
+function compile(source: FormSource): Grammar {
+  if (source === 'object') return jsonObjectGrammar();
+  return 'gbnf' in source ? parseGbnf(source.gbnf) : jsonSchemaGrammar(source.schema);
+}
+
+function formSource(body: FormFields): FormSource | undefined {
   const { grammar, response_format: format } = body;
   const calls = callsSchema(body);
   const asked = [grammar, format?.type === 'text' ? undefined : format, calls].filter(Boolean);
@@ -27,12 +55,11 @@ function formGrammar(body: FormFields): Grammar | undefined {
     const message = 'expected one of grammar, response_format and a required tool call, found several';
     throw badRequest('conflicting-forms', message, 'response_format');
   }
-  if (grammar) return parseGbnf(grammar);
-  if (calls) return jsonSchemaGrammar(calls);
-  if (format?.type === 'json_schema') return jsonSchemaGrammar(format.json_schema.schema ?? {});
-  if (format?.type === 'json_object') {
-    return format.schema === undefined ? jsonObjectGrammar() : jsonSchemaGrammar(format.schema);
-  }
+  if (grammar) return { gbnf: grammar };
+  if (calls) return { schema: calls };
+  if (format?.type === 'json_schema') return { schema: format.json_schema.schema ?? {} };
+  if (format?.type === 'json_object')
+    return format.schema === undefined ? 'object' : { schema: format.schema };
   return undefined;
 }
 

@@ -1,6 +1,7 @@
 import type { ChatFormat } from '../chat/index.js';
 import type { SamplingOptions } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
+import type { AnswerForms } from './constraints.js';
 import type { ImagePolicy } from './image-source.js';
 import type { Metrics } from './metrics.js';
 import type { SlotPool } from './slots.js';
@@ -11,6 +12,7 @@ export interface ServerContext {
   readonly modelName: string;
   readonly model: Model;
   readonly format: ChatFormat;
+  readonly forms: AnswerForms;
   readonly slots: SlotPool;
   readonly metrics: Metrics;
   /** Sampling of requests that leave it open. */

@@ -97,6 +97,10 @@ export const chatCompletionRequest = z.looseObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: whole.min(0).max(20).nullish(),
   chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  continue_final_message: z
+    .boolean()
+    .nullish()
+    .describe('Go on with the last message, which is of the assistant; the answer is what is added to it.'),
 });
 
 export const completionRequest = z.looseObject({

@@ -8,6 +8,7 @@ import { DEFAULT_SAMPLING, type SamplingOptions } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
 import { ContinuousBatch } from '../model/continuous-batch.js';
 import { type AppOptions, createApp } from './app.js';
+import { AnswerForms } from './constraints.js';
 import type { ServerContext } from './context.js';
 import type { ImagePolicy } from './image-source.js';
 import { Metrics } from './metrics.js';
@@ -55,6 +56,7 @@ export async function serveModel(model: Model, options: ServeOptions): Promise<R
     modelName: options.modelName,
     model,
     format: chatFormat(model, options.template),
+    forms: new AnswerForms(model.tokenizer),
     slots,
     metrics,
     sampling: { ...DEFAULT_SAMPLING, ...options.sampling },
