@@ -39,6 +39,7 @@ export {
   type PerplexityOptions,
   type PerplexityResult,
 } from './evaluate/index.js';
+export { sampledFingerprint } from './formats/fingerprint.js';
 export type { GgmlType } from './formats/ggml-types.js';
 export {
   describeGguf,
@@ -80,5 +81,7 @@ export {
 } from './generate/load-model.js';
 export { loadDraftModel } from './generate/speculation/load-draft-model.js';
 export type { ExpertCacheStatistics } from './model/expert-store.js';
+export { describeMemory } from './model/memory-summary.js';
+export { reusablePrefix, type SequenceModel, type SequencePart } from './model/sequence-model.js';
 export type { Outputs, TokenModel } from './model/token-model.js';
 export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';
