@@ -1,6 +1,16 @@
 import { CriaError } from '../base/errors.js';
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
-import { byteSize, choice, decimal, integer, type OptionValues, text, texts, toggle } from './options.js';
+import {
+  byteSize,
+  choice,
+  decimal,
+  integer,
+  type OptionValues,
+  onOff,
+  text,
+  texts,
+  toggle,
+} from './options.js';
 import { FIT, REPACK, THREADS } from './shared-options.js';
 import { readTextInput } from './text-input.js';
 import type { Terminal } from './verb.js';
@@ -32,6 +42,10 @@ export const SERVE_OPTIONS = {
   corsOrigins: texts(['--cors-origin'], 'ORIGIN', {
     group: NETWORK,
     help: 'let pages of this origin (* for any) ask from a browser; may be given several times',
+  }),
+  page: onOff(['--webui'], ['--no-webui'], {
+    group: NETWORK,
+    help: 'the chat page at /, on by default',
   }),
   allowImageUrls: toggle(['--allow-image-urls'], {
     group: NETWORK,

@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { CriaError } from '../../base/errors.js';
 import { loadModel } from '../../generate/load-model.js';
 import { serveModel } from '../../server/serve.js';
+import { loadWebPage } from '../../server/web-page.js';
 import { resolveModel } from '../model-argument.js';
 import { readApiKeys, SERVE_OPTIONS } from '../serve-options.js';
 import { cacheTypes } from '../shared-options.js';
@@ -79,6 +80,7 @@ export const serve = defineVerb({
         batchSize: Math.min(values.batchSize, model.contextSize),
         apiKeys,
         corsOrigins: values.corsOrigins,
+        page: values.page === false ? undefined : await loadWebPage(),
         maxBodyBytes: values.maxBodyBytes ?? 64 * 2 ** 20,
         onError: (error) => {
           terminal.stderr.write(
