@@ -4,7 +4,7 @@
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { laneScratchBytes } from '../dist/engine/operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from '../dist/engine/products.js';
-import { ggmlType, rowBytes } from '../dist/formats/ggml-types.js';
+import { rowBytes } from '../dist/formats/ggml-types.js';
 import { WEIGHT_TYPES } from '../dist/quant/index.js';
 import { kernelTables } from '../dist/quant/kernel-tables.js';
 import { packedActivations, packedForm, packedPanelBytes } from '../dist/quant/packed-layout.js';

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type GgmlType, ggmlType, rowBytes } from '../formats/ggml-types.js';
+import { type GgmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
 import {
   PANEL_ROWS,
