@@ -24,7 +24,7 @@ export function Chat({ state, onMenu, onSettings }: ChatProps) {
   const writing = conversation && state.writing.get(conversation.id);
   const [editing, setEditing] = useState<string>();
   const [draft, setDraft] = useState('');
-  const scroll = useScroll(path, conversation?.id);
+  const scroll = useScroll(conversation?.id);
   const { server } = state;
   const info = server.status === 'ready' ? server.info : undefined;
   const waiting = useMemo(() => openCalls(path), [path]);
@@ -120,7 +120,7 @@ function LiveStatus({ path, writing }: { path: readonly Message[]; writing: bool
 }
 
 /** Keeps the end in view while the reader is there, and leaves the reader alone elsewhere. */
-function useScroll(path: readonly Message[], id: string | undefined) {
+function useScroll(id: string | undefined) {
   const ref = useRef<HTMLDivElement>(null);
   const follow = useRef(true);
   const [atEnd, setAtEnd] = useState(true);
@@ -130,9 +130,10 @@ function useScroll(path: readonly Message[], id: string | undefined) {
     if (current) current.scrollTop = current.scrollHeight;
   };
   useLayoutEffect(toEnd, [id]);
+  // Whatever is drawn may change the height.
   useLayoutEffect(() => {
     if (follow.current) toEnd();
-  }, [path]);
+  });
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = ref.current!;
     follow.current = scrollHeight - scrollTop - clientHeight < 60;

@@ -13,7 +13,17 @@ export function ContextMeter({ path, total }: { path: readonly Message[]; total:
   return (
     <div class={`context-meter ${share > 0.85 ? 'full' : ''}`} title={label}>
       <span class="wide-only">{t('context')}</span>
-      <meter min={0} max={total} value={used} high={total * 0.85} aria-label={label} />
+      <svg
+        viewBox="0 0 72 6"
+        role="meter"
+        aria-label={label}
+        aria-valuemin={0}
+        aria-valuemax={total}
+        aria-valuenow={used}
+      >
+        <rect width="72" height="6" />
+        <rect class="used" width={Math.max(2, share * 72)} height="6" />
+      </svg>
       <span>{Math.round(share * 100)}%</span>
     </div>
   );

@@ -35,6 +35,7 @@ export function SamplingSettings({ settings, defaults, onChange }: SamplingSetti
               id={`setting-${name}`}
               type="range"
               aria-describedby={`hint-${name}`}
+              style={{ '--share': `${((value - min) / (max - min)) * 100}%` }}
               {...{ min, max, step, value }}
               onInput={(event) => set(event.currentTarget.value)}
             />

@@ -16,8 +16,15 @@ const KEYWORDS = new Set(
   go goto if impl implements import in interface is lambda let loop match mod mut namespace new nil none not null of
   or package pass private protected public pub raise return select self static struct super switch then this throw
   trait true try type typeof union unless until use using var void when where while with yield int float double bool
-  boolean char string str long unsigned create table insert into values update set join left right inner on group by
-  order having limit distinct primary key None True False echo fi done esac`.split(/\s+/),
+  boolean char string str long unsigned None True False echo fi done esac`.split(/\s+/),
+);
+
+const SQL_KEYWORDS = new Set(
+  `select from where and or not null is in as on join left right inner outer full group by order having limit offset
+  distinct union all case when then else end insert into values update set delete create alter drop table index view
+  primary key foreign references default unique with asc desc between like exists true false begin commit`.split(
+    /\s+/,
+  ),
 );
 
 const STRING = String.raw`"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'|${'`'}(?:[^${'`'}\\]|\\[\s\S])*${'`'}?`;
@@ -29,7 +36,8 @@ export function highlight(code: string, language: string): string {
   const name = language.toLowerCase();
   if (PLAIN.has(name) || code.length > MAX_CHARACTERS) return escapeHtml(code);
   const pattern = new RegExp(`(${commentPattern(name)})|(${STRING})|(${NUMBER})|(${WORD})`, 'g');
-  const ignoreCase = name === 'sql';
+  const isKeyword = (word: string) =>
+    name === 'sql' ? SQL_KEYWORDS.has(word.toLowerCase()) : KEYWORDS.has(word);
   let html = '';
   let end = 0;
   for (const match of code.matchAll(pattern)) {
@@ -41,7 +49,7 @@ export function highlight(code: string, language: string): string {
           ? 'string'
           : number !== undefined
             ? 'number'
-            : KEYWORDS.has(ignoreCase ? word!.toLowerCase() : word!)
+            : isKeyword(word!)
               ? 'keyword'
               : code[match.index + text.length] === '('
                 ? 'call'

@@ -11,7 +11,9 @@ export function sanitise(html: string): string {
       ...['sub', 'sup', 'kbd', 'mark', 'u', 'b', 'i', 's', 'button'],
     ],
     ALLOWED_ATTR: ['href', 'target', 'rel', 'class', 'align', 'start', 'type', 'tabindex'],
+    // The expression is for addresses; it would drop the values of these.
     ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+    ADD_URI_SAFE_ATTR: ['target', 'rel', 'align', 'start', 'type', 'tabindex'],
     ALLOW_DATA_ATTR: false,
   });
 }
