@@ -1,7 +1,8 @@
-import { stat, statfs } from 'node:fs/promises';
+import { readdir, stat, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { formatBytes } from '../base/byte-size.js';
 import { CriaError } from '../base/errors.js';
+import { fileError } from '../base/file-errors.js';
 
 /** Throws `disk-full` (resources) when the disk of `path` has less than `bytes` left. */
 export async function checkDiskSpace(path: string, bytes: number): Promise<void> {
@@ -20,6 +21,18 @@ export async function checkNotAFolder(path: string): Promise<void> {
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isDirectory()) {
     throw new CriaError('usage', 'not-a-file', `'${path}': expected the name of a file, found a folder`);
+  }
+}
+
+/** Throws `folder-not-empty` (usage) where a folder to be written has something in it. */
+export async function checkEmptyFolder(folder: string): Promise<void> {
+  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw fileError(error, 'write', folder);
+  });
+  if (entries.length > 0) {
+    const message = `'${folder}': expected a new or empty folder, found ${entries.length} entries`;
+    throw new CriaError('usage', 'folder-not-empty', message);
   }
 }
 

@@ -8,7 +8,7 @@ import type { TensorSource } from '../formats/tensor-source.js';
 import { TensorWriter } from '../formats/tensor-writer.js';
 import { checkTensorShapes, textTensorShapes } from './expected-tensors.js';
 import { configFromMetadata, type Llama4Config } from './llama4-config.js';
-import { checkDiskSpace, throwIfCancelled } from './output-checks.js';
+import { checkDiskSpace, checkEmptyFolder, throwIfCancelled } from './output-checks.js';
 import { ropeScalingOfDivisors } from './rope-scaling.js';
 import { huggingFaceFiles } from './to-huggingface-config.js';
 import { planStoredTensors } from './to-stored-tensors.js';
@@ -51,7 +51,7 @@ export async function exportCheckpoint(
     ['tokenizer_config.json', tokenizerConfig],
   ]);
 
-  await checkEmpty(folder);
+  await checkEmptyFolder(folder);
   const total = planned.reduce((sum, { info }) => sum + info.bytes, 0);
   await checkDiskSpace(resolve(folder), total);
   const partial = await mkdtemp(`${resolve(folder)}.partial-`).catch((error) => {
@@ -116,15 +116,4 @@ async function withRopeScaling(source: TensorSource, config: Llama4Config): Prom
     throw new CriaError('unsupported', 'unknown-scaling', message);
   }
   return { ...config, ropeScaling };
-}
-
-async function checkEmpty(folder: string): Promise<void> {
-  const entries = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw fileError(error, 'write', folder);
-  });
-  if (entries.length > 0) {
-    const message = `'${folder}': expected a new or empty folder, found ${entries.length} entries`;
-    throw new CriaError('usage', 'folder-not-empty', message);
-  }
 }

@@ -58,11 +58,15 @@ export class Products {
     this.lane.barrier();
   }
 
-  /** gate.y[t] = silu(gate × x[t]) × (up × x[t]), with up.y as room; widths are multiples of 4. */
-  multiplyGated(x: Buffer, runs: readonly Run[], gate: Target, up: Target): void {
+  /**
+   * gate.y[t] = silu(gate × x[t]) × (up × x[t]), with up.y as room; widths are multiples of 4.
+   * @param before changes the two products before they are put together, and ends with a barrier
+   */
+  multiplyGated(x: Buffer, runs: readonly Run[], gate: Target, up: Target, before?: () => void): void {
     this.#multiplyOwn(x, runs, [gate, up]);
     // Lanes go on with the columns that they computed themselves, unless the matrices are cut differently.
-    if (!runs.every((run) => cutAlike(gate.matrix, up.matrix, run))) this.lane.barrier();
+    if (before || !runs.every((run) => cutAlike(gate.matrix, up.matrix, run))) this.lane.barrier();
+    before?.();
     const { kernels } = this.lane.home;
     for (const run of runs) {
       let column = 0;

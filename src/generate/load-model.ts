@@ -3,6 +3,9 @@ import { freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
 import { computeThreads } from '../base/processors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
+import type { LoraAdapter } from '../convert/lora/adapter.js';
+import { checkAdapter } from '../convert/lora/check-adapter.js';
+import { openAdapter } from '../convert/lora/open-adapter.js';
 import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
@@ -20,6 +23,14 @@ import { type GeneratedToken, type GenerateOptions, type GenerationSummary, gene
 import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } from './image-encoder.js';
 
 export type { EncodedImage, EncodeImageOptions } from './image-encoder.js';
+
+/** A LoRA adapter to load with a model. */
+export interface AdapterFile {
+  /** A GGUF adapter, or a PEFT folder. */
+  readonly path: string;
+  /** How much of it sequences get unless told otherwise (`Model.setAdapterScales`); default 1. */
+  readonly scale?: number;
+}
 
 export interface LoadOptions {
   /** Worker threads; default: the physical cores this process may use. */
@@ -46,6 +57,10 @@ export interface LoadOptions {
   readonly cacheExperts?: number;
   /** With `cacheExperts`, read experts that will likely be needed before it is certain; default true. */
   readonly readAhead?: boolean;
+  /** LoRA adapters, which change the model's answers while its weights stay as they are. */
+  readonly adapters?: readonly AdapterFile[];
+  /** Told what may be wrong though loading goes on: an adapter that was trained on another model. */
+  readonly onWarning?: (message: string) => void;
   /** Measure the inputs of every weight matrix during evaluation, for calibration; see `Model.collected`. */
   readonly collect?: boolean;
   /**
@@ -148,6 +163,16 @@ export class Model implements CollectingModel, SequenceModel {
     return this.#runtime.cachedTokens(sequence);
   }
 
+  /** How much of each loaded adapter a sequence gets, in the order of `LoadOptions.adapters`. */
+  adapterScales(sequence = 0): readonly number[] {
+    return this.#runtime.adapterScales(sequence);
+  }
+
+  /** Changes that, from the sequence's next evaluation on; see Llama4Runtime. */
+  setAdapterScales(scales: readonly number[], sequence = 0): Promise<void> {
+    return this.#runtime.setAdapterScales(sequence, scales);
+  }
+
   /** See saveSession of src/model/session-file.ts; `model` is the model's sampledFingerprint. */
   saveSession(path: string, model: string, sequence = 0): Promise<number> {
     return saveSession(this.#runtime, path, model, sequence);
@@ -235,11 +260,18 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 
 /** As `loadModel`, for a model that is already open; the caller closes the source. */
 export async function loadFromSource(source: TensorSource, options: LoadOptions = {}): Promise<Model> {
-  const { kvType, mmproj, fit, ...rest } = options;
+  const { kvType, mmproj, fit, adapters: files = [], ...rest } = options;
   // The wrong tower is better known before a large model is loaded than after.
   if (mmproj !== undefined) await (await openTower(mmproj, textWidth(source))).close();
-  const fitted = fit ? fitToMemory(source, options) : {};
-  const runtime = await Llama4Runtime.load(source, { ...rest, cacheType: kvType, ...fitted });
+  const opened = await openAdapters(source, files, options.onWarning);
+  let runtime: Llama4Runtime;
+  try {
+    const fitted = fit ? fitToMemory(source, options, opened) : {};
+    const adapters = opened.map((adapter, i) => ({ adapter, scale: files[i]!.scale ?? 1 }));
+    runtime = await Llama4Runtime.load(source, { ...rest, adapters, cacheType: kvType, ...fitted });
+  } finally {
+    await Promise.all(opened.map((adapter) => adapter.close()));
+  }
   try {
     const vision = mmproj === undefined ? undefined : { path: mmproj, simd: options.simd };
     return new Model(runtime, source.metadata, vision);
@@ -249,7 +281,28 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
   }
 }
 
-function fitToMemory(source: TensorSource, options: LoadOptions) {
+/** Opens adapters that fit the model. */
+async function openAdapters(
+  source: TensorSource,
+  files: readonly AdapterFile[],
+  onWarning?: (message: string) => void,
+): Promise<LoraAdapter[]> {
+  const opened: LoraAdapter[] = [];
+  try {
+    for (const { path } of files) {
+      const adapter = await openAdapter(path);
+      opened.push(adapter);
+      const warning = await checkAdapter(adapter, source);
+      if (warning !== undefined) onWarning?.(warning);
+    }
+  } catch (error) {
+    await Promise.all(opened.map((adapter) => adapter.close()));
+    throw error;
+  }
+  return opened;
+}
+
+function fitToMemory(source: TensorSource, options: LoadOptions, adapters: readonly LoraAdapter[]) {
   const config = configFromMetadata(source.metadata, source.tensors);
   const { contextSize, cacheExperts, readAhead = true } = options;
   const { cacheType, repack, ...fitted } = fitModel(
@@ -262,6 +315,7 @@ function fitToMemory(source: TensorSource, options: LoadOptions) {
       threads: options.threads ?? computeThreads(),
       batchSize: options.batchSize ?? 512,
       sequences: options.parallel ?? 1,
+      adapters,
       expertCache: cacheExperts === undefined ? undefined : { bytes: cacheExperts, readAhead },
     },
     freemem(),

@@ -105,6 +105,14 @@ export class LayoutBuilder {
     return blockMatrix(info, pieces, squares);
   }
 
+  /** An F32 matrix [rows][columns], or `experts` of them, that is no tensor of the model. */
+  floatMatrix(name: string, columns: number, rows: number, experts: number): Matrix {
+    const bytes = 4 * columns * rows * experts;
+    this.#weightBytes += bytes;
+    const info = { name, type: 'F32', shape: [columns, rows, experts], bytes } as const;
+    return blockMatrix(info, this.pieces(4 * columns, new Array<number>(experts).fill(rows)));
+  }
+
   /** Runs of rows, each in one arena, any arena. */
   pieces(bytesPerRow: number, pieceRows: readonly number[]): Piece[] {
     return pieceRows.map((rows) => {

@@ -15,6 +15,7 @@ import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/pr
 import { ggmlType, parseGgmlType, rowBytes } from '../formats/ggml-types.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
 import { PANEL_ROWS, type RepackMode } from '../quant/packed-layout.js';
+import { type AdapterLayout, adapterWidth, type PlannedAdapter, planAdapters } from './adapter-plan.js';
 import {
   type ExpertCacheLayout,
   type ExpertCacheRequest,
@@ -91,6 +92,8 @@ export interface ModelLayout {
   readonly staging: Staging;
   /** Present when routed experts are read as needed; their matrices then have no addresses. */
   readonly expertCache?: ExpertCacheLayout;
+  /** Present when adapters are loaded. */
+  readonly adapters?: AdapterLayout;
 }
 
 export interface ModelPlan {
@@ -132,6 +135,8 @@ export interface PlanOptions {
   readonly repack?: RepackMode;
   /** Room for routed experts, which are then read as needed; all of them have a place when absent. */
   readonly expertCache?: ExpertCacheRequest;
+  /** Adapters, which fit the model. */
+  readonly adapters?: readonly PlannedAdapter[];
   /** Largest arena; only tests make it small. */
   readonly arenaLimit?: number;
 }
@@ -299,7 +304,10 @@ export function planModel(
     logits: builder.buffer(maxOutputs, vocabSize),
   };
 
-  const widest = Math.max(width, qWidth, innerWidth);
+  const loaded = options.adapters ?? [];
+  const adapters = loaded.length > 0 ? planAdapters(loaded, builder, sequences, expertRows) : undefined;
+
+  const widest = Math.max(width, qWidth, innerWidth, adapterWidth(loaded));
   const staged = expertRows * widest;
   const { threads } = options;
   const headsPerKv = headCount / headCountKv;
@@ -353,6 +361,7 @@ export function planModel(
       buffers,
       staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes, partials, partialBytes },
       expertCache: expertCache?.layout,
+      adapters,
     },
     arenas,
     matrices: builder.matrices,

@@ -16,6 +16,7 @@ import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
 import { type CacheTypes, type ModelLayout, type ModelPlan, planModel } from './layout.js';
 import type { Placement } from './layout-builder.js';
 import { COMMAND, commandLists, commandWords, PACK, type ProgramInit } from './llama4-program.js';
+import { loadAdapters } from './load-adapters.js';
 import { loadWeights, readVector } from './load-weights.js';
 import { MeanEmbedding } from './mean-embedding.js';
 import { checkMemory } from './memory-check.js';
@@ -48,6 +49,8 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
   readonly #experts: ExpertStore | undefined;
   readonly #sequences: readonly SequenceState[];
   readonly #embeddings: EmbeddingRows;
+  /** Of each sequence. */
+  readonly #adapterScales: (readonly number[])[];
   #evaluatedTokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -57,6 +60,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     arenas: readonly Uint8Array[],
     planned: ReturnType<typeof planOptions>,
     experts: ExpertStore | undefined,
+    adapterScales: readonly number[],
   ) {
     const { contextSize, sequences, threads } = planned;
     this.config = plan.layout.config;
@@ -75,6 +79,8 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       () => new SequenceState(contextSize, this.config.attentionChunkSize),
     );
     this.#experts = experts;
+    this.#adapterScales = this.#sequences.map(() => adapterScales);
+    for (const sequence of this.#sequences.keys()) this.#writeScales(sequence);
     // What is cached and the prompts that come next may be pictures from end to end.
     this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize * sequences);
   }
@@ -88,6 +94,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     const tables = kernelTables();
     const planned = planOptions(config, options, tables.length);
     const { contextSize, threads } = planned;
+    const scaled = options.adapters ?? [];
     const plan = planModel(config, source.tensors, planned);
     options.onPlan?.(plan, contextSize);
     checkMemory(plan, contextSize, freemem());
@@ -123,12 +130,20 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
           writePackJob(job, command.subarray(1));
         }),
       );
+      const { adapters } = plan.layout;
+      if (adapters)
+        await loadAdapters(
+          adapters,
+          scaled.map(({ adapter }) => adapter),
+          views,
+        );
     } catch (error) {
       await pool.close();
       await experts?.close();
       throw error;
     }
-    return new Llama4Runtime(plan, pool, views, planned, experts);
+    const scales = scaled.map(({ scale }) => scale);
+    return new Llama4Runtime(plan, pool, views, planned, experts, scales);
   }
 
   get vocabSize(): number {
@@ -183,6 +198,31 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       const part = { sequence, tokens, position: 0, outputs: 'none' as const };
       await this.#evaluate([part], signal, (count) => sums.add(rowsAt(buffers.hidden.offset, count)));
       return sums.mean();
+    });
+  }
+
+  /** How much of each loaded adapter a sequence gets, in the order of `RuntimeOptions.adapters`. */
+  adapterScales(sequence: number): readonly number[] {
+    this.#sequence(sequence);
+    return this.#adapterScales[sequence]!;
+  }
+
+  /**
+   * Changes that; sequences of one batch may differ. Waits for evaluations under way, and forgets what the sequence has
+   * cached if anything changes. Throws `bad-adapter-scales`.
+   */
+  setAdapterScales(sequence: number, scales: readonly number[]): Promise<void> {
+    const state = this.#sequence(sequence);
+    const expected = this.#layout.adapters?.count ?? 0;
+    if (scales.length !== expected || !scales.every(Number.isFinite)) {
+      const message = `expected ${expected} finite scales, one per adapter, found ${JSON.stringify(scales)}`;
+      throw new CriaError('usage', 'bad-adapter-scales', message);
+    }
+    return this.#exclusively(() => {
+      if (scales.every((scale, i) => scale === this.#adapterScales[sequence]![i])) return;
+      this.#adapterScales[sequence] = [...scales];
+      this.#writeScales(sequence);
+      state.clear();
     });
   }
 
@@ -254,6 +294,13 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     await this.#queue;
     await this.#pool.close();
     await this.#experts?.close();
+  }
+
+  #writeScales(sequence: number): void {
+    const { adapters } = this.#layout;
+    if (!adapters) return;
+    const { offset, columns } = adapters.scales;
+    this.#home.set(this.#adapterScales[sequence]!, offset / 4 + sequence * columns);
   }
 
   #viewSquares({ offset, columns, matrices }: InputSquares): CollectedSquares {

@@ -2,6 +2,7 @@ import type { TokenRun } from '../engine/attention.js';
 import type { Buffer } from '../engine/buffers.js';
 import type { Operations } from '../engine/operations.js';
 import { everyToken, type Run, type Target } from '../engine/products.js';
+import { AdapterProducts } from './adapter-products.js';
 import type { ExpertCache, ExpertRound } from './expert-cache.js';
 import { chunkOf, type FeedForward, type LayerLayout, type ModelLayout } from './layout.js';
 import { ropeAngles, ropeFrequencies } from './rope.js';
@@ -28,6 +29,9 @@ export class Llama4 {
   readonly #layout: ModelLayout;
   readonly #frequencies: Float32Array;
   readonly #expertCache: ExpertCache | undefined;
+  readonly #adapters: AdapterProducts | undefined;
+  /** Of the tokens of the last forward pass. */
+  #sequences: ArrayLike<number> = [];
 
   /**
    * @param ropeDivisors `rope_freqs.weight`, [headDim / 2], where frequencies are scaled
@@ -37,6 +41,7 @@ export class Llama4 {
     this.#ops = ops;
     this.#layout = layout;
     this.#expertCache = expertCache;
+    this.#adapters = layout.adapters && new AdapterProducts(ops, layout.adapters);
     const { ropeTheta, headDim } = layout.config;
     this.#frequencies = ropeFrequencies(ropeTheta, headDim, ropeDivisors);
   }
@@ -45,6 +50,11 @@ export class Llama4 {
   forward({ ids, sequences, positions }: StepTokens): void {
     const { layers, buffers, tokenEmbedding } = this.#layout;
     const runs = tokenRuns(sequences, positions);
+    if (this.#adapters) {
+      // The command's lists are overwritten before the head of a later step runs.
+      this.#sequences = sequences.slice();
+      this.#adapters.begin(sequences);
+    }
     this.#prepareAngles(positions);
     this.#ops.embed(tokenEmbedding, ids, buffers.hidden);
     for (const [index, layer] of layers.entries()) {
@@ -68,7 +78,32 @@ export class Llama4 {
     }
     if (divided) lane.barrier();
     this.#ops.rmsNorm(expertInput, outputNorm, normed, rows.length, config.rmsEps);
-    this.#ops.products.multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }]);
+    const sequences = this.#adapters ? Array.from(rows, (row) => this.#sequences[row]!) : [];
+    this.#multiply(normed, everyToken(rows.length), [{ matrix: output, y: buffers.logits }], sequences);
+  }
+
+  /** y (+)= matrix × x and what adapters add. @param sequences of the rows of `x` */
+  #multiply(
+    x: Buffer,
+    runs: readonly Run[],
+    targets: readonly Target[],
+    sequences: ArrayLike<number> = this.#sequences,
+  ): void {
+    this.#ops.products.multiply(x, runs, targets);
+    this.#adapters?.add(x, runs, targets, sequences);
+  }
+
+  /** As `Products.multiplyGated`, with what adapters add to gate and up. */
+  #multiplyGated(
+    x: Buffer,
+    runs: readonly Run[],
+    gate: Target,
+    up: Target,
+    sequences: ArrayLike<number> = this.#sequences,
+  ): void {
+    const adapters = this.#adapters?.changes(gate, up) ? this.#adapters : undefined;
+    const before = adapters && (() => adapters.add(x, runs, [gate, up], sequences));
+    this.#ops.products.multiplyGated(x, runs, gate, up, before);
   }
 
   /** Calibration counts every position, while logits are computed for few. */
@@ -87,7 +122,7 @@ export class Llama4 {
     const tokens = positions.length;
     const all = everyToken(tokens);
     ops.rmsNorm(hidden, layer.attnNorm, normed, tokens, config.rmsEps);
-    ops.products.multiply(normed, all, [
+    this.#multiply(normed, all, [
       { matrix: layer.q, y: q },
       { matrix: layer.k, y: k },
       { matrix: layer.v, y: v },
@@ -111,7 +146,7 @@ export class Llama4 {
     ops.lane.barrier();
 
     ops.attention.attend(layer.cache, q, attended, cached);
-    ops.products.multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
+    this.#multiply(attended, all, [{ matrix: layer.output, y: hidden, accumulate: true }]);
   }
 
   /** RoPE on one token's queries and keys, then their weightless norm where the model has it. */
@@ -172,8 +207,8 @@ export class Llama4 {
     };
     const upper = { offset: buffers.up.offset, columns: inner.columns };
     const all = everyToken(tokens);
-    this.#ops.products.multiplyGated(x, all, { matrix: gate, y: inner }, { matrix: up, y: upper });
-    this.#ops.products.multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
+    this.#multiplyGated(x, all, { matrix: gate, y: inner }, { matrix: up, y: upper });
+    this.#multiply(inner, all, [{ matrix: down, y: buffers.hidden, accumulate: true }]);
   }
 
   /** hidden += Σ over each token's experts of expert(score × x) */
@@ -184,7 +219,7 @@ export class Llama4 {
     const ops = this.#ops;
     const { lane } = ops;
     const { kernels, f32 } = lane.home;
-    ops.products.multiply(normed, everyToken(tokens), [{ matrix: experts.router, y: routerLogits }]);
+    this.#multiply(normed, everyToken(tokens), [{ matrix: experts.router, y: routerLogits }]);
 
     // Every lane works the routing out for itself: it is a few comparisons per token, and saves a barrier.
     const firstLogit = routerLogits.offset / 4;
@@ -207,12 +242,15 @@ export class Llama4 {
     }
     // The rows of one token with one expert are already where they are to be added.
     const target = rows === 1 ? { y: hidden, accumulate: true } : { y: expertOutput };
+    const sequences = this.#adapters ? Array.from(routing.tokens, (token) => this.#sequences[token]!) : [];
     if (this.#expertCache === undefined) {
       const { gateExperts: gate, upExperts: up, downExperts: down } = experts;
-      this.#expertRound({ runs, gate, up, down }, target);
+      this.#expertRound({ runs, gate, up, down }, target, sequences);
     } else {
       const ahead = this.#predictExperts(layer + 1, tokens);
-      for (const round of this.#expertCache.rounds(layer, runs, ahead)) this.#expertRound(round, target);
+      for (const round of this.#expertCache.rounds(layer, runs, ahead)) {
+        this.#expertRound(round, target, sequences);
+      }
     }
     if (rows === 1) return;
 
@@ -227,14 +265,18 @@ export class Llama4 {
   }
 
   /** The target's y (+)= expert(expertInput) for the rows of each run */
-  #expertRound({ runs, gate, up, down }: ExpertRound, target: Omit<Target, 'matrix'>): void {
+  #expertRound(
+    { runs, gate, up, down }: ExpertRound,
+    target: Omit<Target, 'matrix'>,
+    sequences: ArrayLike<number>,
+  ): void {
     const { config, buffers } = this.#layout;
     const { expertInput } = buffers;
     const columns = config.expertFeedForwardLength;
     const inner = { offset: buffers.gate.offset, columns };
     const upper = { offset: buffers.up.offset, columns };
-    this.#ops.products.multiplyGated(expertInput, runs, { matrix: gate, y: inner }, { matrix: up, y: upper });
-    this.#ops.products.multiply(inner, runs, [{ matrix: down, ...target }]);
+    this.#multiplyGated(expertInput, runs, { matrix: gate, y: inner }, { matrix: up, y: upper }, sequences);
+    this.#multiply(inner, runs, [{ matrix: down, ...target }], sequences);
   }
 
   /**

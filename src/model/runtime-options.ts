@@ -1,6 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import { computeThreads } from '../base/processors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
+import type { ScaledAdapter } from '../convert/lora/adapter.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { RepackMode } from '../quant/packed-layout.js';
 import { type CacheType, type CacheTypes, cacheTypes, type ModelPlan, type PlanOptions } from './layout.js';
@@ -29,6 +30,8 @@ export interface RuntimeOptions {
   readonly readAhead?: boolean;
   /** How weights are laid out for products with few tokens; default `lean`. Rows of `off` can be replaced. */
   readonly repack?: RepackMode;
+  /** Adapters that fit the model (`checkAdapter`), and how much of each a sequence gets unless told otherwise. */
+  readonly adapters?: readonly ScaledAdapter[];
   /** Measure the inputs of every weight matrix during evaluation; see `collected`. */
   readonly collect?: boolean;
   /** Told what will take how much memory, before any is taken. */
@@ -65,6 +68,7 @@ export function planOptions(
     arenaLimit: options.arenaLimit,
     collect: options.collect,
     repack: options.repack,
+    adapters: options.adapters?.map(({ adapter }) => adapter),
     expertCache:
       options.cacheExperts === undefined
         ? undefined

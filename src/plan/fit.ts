@@ -14,6 +14,7 @@ export interface FitRequest {
   readonly batchSize: number;
   readonly sequences: number;
   readonly expertCache?: PlanOptions['expertCache'];
+  readonly adapters?: PlanOptions['adapters'];
 }
 
 export interface Fitted {
@@ -46,9 +47,9 @@ export function fitModel(
   const wanted = request.contextSize ?? Math.min(config.contextLength, config.attentionChunkSize || 8192);
   const tablesBytes = kernelTables().length;
   const measure = (choice: Omit<Fitted, 'neededBytes'>): Fitted => {
-    const { threads, sequences, expertCache } = request;
+    const { threads, sequences, expertCache, adapters } = request;
     const batchSize = Math.min(request.batchSize, choice.contextSize);
-    const options = { ...choice, threads, sequences, expertCache, batchSize, tablesBytes };
+    const options = { ...choice, threads, sequences, expertCache, adapters, batchSize, tablesBytes };
     return { ...choice, neededBytes: plannedBytes(planModel(config, tensors, options)) };
   };
   const repacks: RepackMode[] = request.repack ? [request.repack] : ['lean', 'off'];
