@@ -1,5 +1,4 @@
 import { CriaError } from '../base/errors.js';
-import { openSafetensors, type SafetensorsFile } from '../formats/safetensors/index.js';
 import type { Metadata, TensorInfo, TensorSource } from '../formats/tensor-source.js';
 import { readCheckpointConfig, readCheckpointJson, readCheckpointText } from './checkpoint-files.js';
 import { textTensorShapes, visionTensorShapes } from './expected-tensors.js';
@@ -9,7 +8,8 @@ import { type ConvertType, textMetadata, visionMetadata } from './metadata.js';
 import { canonicalName } from './names.js';
 import { ropeDivisors } from './rope-scaling.js';
 import { RowReader } from './row-reader.js';
-import { type PlannedTensor, planTensors, type StoredTensor, tensorInfo } from './tensor-plan.js';
+import { type StoredWeight, StoredWeights } from './stored/stored-weights.js';
+import { type PlannedTensor, planTensors, tensorInfo } from './tensor-plan.js';
 import { visionConfigFromHuggingFace } from './vision-config.js';
 import { vocabularyMetadata } from './vocabulary.js';
 
@@ -20,16 +20,17 @@ export interface CheckpointOptions {
 
 /**
  * A Hugging Face Llama 4 folder as llama.cpp's converter would write it: GGUF names, metadata, types, order of
- * tensors. Nothing is read but headers until rows are asked for.
+ * tensors. Nothing is read but headers until rows are asked for. Weights in fewer bits (bitsandbytes, FP8) are seen as
+ * the floats they stand for.
  * Throws `no-checkpoint`, `unsupported-architecture`, `unsupported-config`, `bad-config`, `no-tokenizer`,
- * `unsupported-tokenizer`, and what `planTensors` and `openSafetensors` throw.
+ * `unsupported-tokenizer`, and what `planTensors` and `StoredWeights.open` throw.
  */
 export async function openCheckpoint(folder: string, options: CheckpointOptions = {}): Promise<TensorSource> {
   const json = await readCheckpointConfig(folder);
   const config = configFromHuggingFace(json, `${folder}/config.json`);
   const vocabulary = await readVocabulary(folder, json, config.vocabSize);
   const generation = await readCheckpointJson(folder, 'generation_config.json');
-  const file = await openSafetensors(folder);
+  const file = await StoredWeights.open(folder);
   try {
     const stored = inConverterOrder(file);
     const type = resolveType(stored, options.type, 'lm_head.weight', 'model.embed_tokens.weight');
@@ -45,7 +46,7 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
     if (config.ropeScaling) {
       const values = ropeDivisors(config, config.ropeScaling);
       const info = tensorInfo('rope_freqs.weight', [values.length], 'F32');
-      tensors.set(info.name, { info, layout: { kind: 'values', values }, storedType: 'F32' });
+      tensors.set(info.name, { info, layout: { kind: 'values', values } });
     }
     for (const [name, tensor] of planned) tensors.set(name, tensor);
     const general = { folder, type, generation, tensors: infosOf(tensors).values() };
@@ -75,7 +76,7 @@ export async function openVisionCheckpoint(
   }
   const generation = await readCheckpointJson(folder, 'generation_config.json');
   const preprocessor = await readCheckpointJson(folder, 'preprocessor_config.json');
-  const file = await openSafetensors(folder);
+  const file = await StoredWeights.open(folder);
   try {
     const stored = inConverterOrder(file);
     const type = resolveType(stored, options.type, 'multi_modal_projector.linear_1.weight');
@@ -101,14 +102,14 @@ class CheckpointSource implements TensorSource {
   readonly metadata: Metadata;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly #planned: ReadonlyMap<string, PlannedTensor>;
-  readonly #file: SafetensorsFile;
+  readonly #file: StoredWeights;
   readonly #rows: RowReader;
 
   constructor(
     path: string,
     metadata: Metadata,
     planned: ReadonlyMap<string, PlannedTensor>,
-    file: SafetensorsFile,
+    file: StoredWeights,
   ) {
     this.path = path;
     this.metadata = metadata;
@@ -130,7 +131,7 @@ class CheckpointSource implements TensorSource {
 }
 
 /** File by file and by name, the order in which llama.cpp's converter goes through a checkpoint. */
-function inConverterOrder(file: SafetensorsFile): Map<string, StoredTensor> {
+function inConverterOrder(file: StoredWeights): Map<string, StoredWeight> {
   return new Map([...file.tensors].sort(([a, x], [b, y]) => x.part - y.part || (a < b ? -1 : 1)));
 }
 
@@ -157,14 +158,19 @@ function sharesEmbeddings(json: unknown): boolean {
   return Boolean(config.text_config?.tie_word_embeddings ?? config.tie_word_embeddings);
 }
 
-/** `auto` is the type of the first of `names` that is stored, or BF16 where that type cannot be written. */
+/**
+ * `auto` is the type of the first of `names` that is stored as it was trained, or BF16 where that type cannot be
+ * written.
+ */
 function resolveType(
-  stored: ReadonlyMap<string, StoredTensor>,
+  stored: ReadonlyMap<string, StoredWeight>,
   type: CheckpointOptions['type'] = 'auto',
   ...names: string[]
 ): ConvertType {
   if (type !== 'auto') return type;
-  const found = [...stored].find(([name]) => names.includes(canonicalName(name)));
+  const found = [...stored].find(
+    ([name, { quantized }]) => !quantized && names.includes(canonicalName(name)),
+  );
   const dtype = found?.[1].dtype.toLowerCase();
   return dtype === 'f16' || dtype === 'f32' ? dtype : 'bf16';
 }

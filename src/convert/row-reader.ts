@@ -58,7 +58,8 @@ export class RowReader {
     count: number,
     target: Uint8Array,
   ): Promise<void> {
-    const { info, storedType } = tensor;
+    const { info } = tensor;
+    const storedType = layout.type;
     const [columns, rowsPerExpert] = info.shape as [number, number];
     const storedRow = rowBytes(storedType, columns);
     const targetRow = rowBytes(info.type, columns);
@@ -75,13 +76,14 @@ export class RowReader {
   }
 
   async #readPart(
-    { info, storedType }: PlannedTensor,
+    { info }: PlannedTensor,
     part: RowPart,
     skip: number,
     rows: number,
     target: Uint8Array,
   ): Promise<void> {
     const columns = info.shape[0]!;
+    const storedType = part.type;
     const storedRow = rowBytes(storedType, columns);
     const first = part.firstRow + skip;
     if (storedType === info.type) {
@@ -105,7 +107,7 @@ export class RowReader {
     const key = `${tensor.info.name} ${expert}`;
     const cached = this.#experts.get(key);
     if (cached) return cached;
-    const bytes = tensor.info.shape[1]! * rowBytes(tensor.storedType, tensor.info.shape[0]!);
+    const bytes = tensor.info.shape[1]! * rowBytes(layout.type, tensor.info.shape[0]!);
     const keep = Math.max(0, Math.floor(CACHE_BYTES / bytes) - 1);
     for (const old of [...this.#experts.keys()].slice(0, Math.max(0, this.#experts.size - keep))) {
       this.#experts.delete(old);
@@ -116,11 +118,8 @@ export class RowReader {
     return matrix;
   }
 
-  async #transpose(
-    { info, storedType }: PlannedTensor,
-    layout: Transposed,
-    expert: number,
-  ): Promise<Uint8Array> {
+  async #transpose({ info }: PlannedTensor, layout: Transposed, expert: number): Promise<Uint8Array> {
+    const storedType = layout.type;
     const [columns, rows] = info.shape as [number, number];
     const size = ggmlType(storedType).typeSize;
     const result = elementsOf(storedType, rows * columns);

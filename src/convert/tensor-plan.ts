@@ -17,13 +17,15 @@ export interface RowPart {
   readonly name: string;
   readonly firstRow: number;
   readonly rows: number;
+  /** Type of the stored numbers. */
+  readonly type: GgmlType;
 }
 
 /**
  * Where a tensor's rows come from.
  *
  * - `rows`: stored rows, part after part
- * - `transposed`: `[experts, columns, width]` as stored; row `r` of expert `e` is column `firstColumn + r`
+ * - `transposed`: `[experts, columns, width]` of `type` as stored; row `r` of expert `e` is column `firstColumn + r`
  * - `values`: computed
  */
 export type Layout =
@@ -33,6 +35,7 @@ export type Layout =
       readonly name: string;
       readonly width: number;
       readonly firstColumn: number;
+      readonly type: GgmlType;
     }
   | { readonly kind: 'values'; readonly values: Float32Array };
 
@@ -40,8 +43,6 @@ export type Layout =
 export interface PlannedTensor {
   readonly info: TensorInfo;
   readonly layout: Layout;
-  /** Type of the stored numbers. */
-  readonly storedType: GgmlType;
 }
 
 export interface PlanOptions {
@@ -74,7 +75,12 @@ export function planTensors(options: PlanOptions): Map<string, PlannedTensor> {
       matrices.push({ ...expert, name, stored });
       experts.set(expert.gguf, matrices);
       // Holds the place in the order; replaced when all experts are known.
-      if (matrices.length === 1) add(options, planned, expert.gguf, stored, { kind: 'rows', parts: [] });
+      if (matrices.length === 1) add(options, planned, expert.gguf, { kind: 'rows', parts: [] });
+      continue;
+    }
+    const allExperts = joinedExperts(canonical);
+    if (allExperts !== undefined) {
+      add(options, planned, allExperts, joinedLayout(options, allExperts, name, stored));
       continue;
     }
     const targets = ggufNames(canonical);
@@ -85,10 +91,11 @@ export function planTensors(options: PlanOptions): Map<string, PlannedTensor> {
       const fused = shape.length === 3;
       const width = fused ? shape[1]! * targets.length : 0;
       checkShape(options.folder, name, stored, fused ? [shape[2]!, shape[0]!, width] : [...shape].reverse());
+      const type = storedTypeOf(options.folder, name, stored.dtype);
       const layout: Layout = fused
-        ? { kind: 'transposed', name, width, firstColumn: index * shape[1]! }
-        : { kind: 'rows', parts: [{ name, firstRow: 0, rows: rowCount(shape) }] };
-      add(options, planned, gguf, stored, layout);
+        ? { kind: 'transposed', name, width, firstColumn: index * shape[1]!, type }
+        : { kind: 'rows', parts: [{ name, firstRow: 0, rows: rowCount(shape), type }] };
+      add(options, planned, gguf, layout);
     }
   }
   for (const [gguf, matrices] of experts) {
@@ -105,15 +112,54 @@ interface ExpertMatrix {
   readonly stored: StoredTensor;
 }
 
-/** One expert's projection in checkpoints that keep experts apart: a linear layer, `[outputs, inputs]`. */
+/**
+ * One expert's projection in checkpoints that keep experts apart: a linear layer, `[outputs, inputs]`, in the spelling
+ * of transformers (`experts.3.gate_proj`) or of Axolotl (`experts.gate_projs.3`).
+ */
 function expertMatrix(canonical: string): { gguf: string; expert: number } | undefined {
   const match =
-    /^model\.layers\.(\d{1,5})\.feed_forward\.experts\.(\d{1,5})\.(gate|up|down)_proj\.weight$/.exec(
+    /^model\.layers\.(\d{1,5})\.feed_forward\.experts\.(?:(\d{1,5})\.(gate|up|down)_proj|(gate|up|down)_projs\.(\d{1,5}))\.weight$/.exec(
       canonical,
     );
   return match
-    ? { gguf: `blk.${Number(match[1])}.ffn_${match[3]}_exps.weight`, expert: Number(match[2]) }
+    ? {
+        gguf: `blk.${Number(match[1])}.ffn_${match[3] ?? match[4]}_exps.weight`,
+        expert: Number(match[2] ?? match[5]),
+      }
     : undefined;
+}
+
+/** The projection of all experts of a layer as one linear layer, as Unsloth's first 4-bit checkpoints have it. */
+function joinedExperts(canonical: string): string | undefined {
+  const match = /^model\.layers\.(\d{1,5})\.feed_forward\.experts\.(gate|up|down)_proj\.weight$/.exec(
+    canonical,
+  );
+  return match ? `blk.${Number(match[1])}.ffn_${match[2]}_exps.weight` : undefined;
+}
+
+/**
+ * Experts come one after the other; whether each is `[outputs, inputs]` or `[inputs, outputs]` is told by the sizes.
+ * Throws `ambiguous-layout` (unsupported) when these are equal.
+ */
+function joinedLayout(options: PlanOptions, gguf: string, name: string, stored: StoredTensor): Layout {
+  const [columns, rows, experts] = (options.expected.get(gguf) ?? []) as number[];
+  if (columns === undefined || rows === undefined || experts === undefined) {
+    throw unknownTensor(options.folder, name);
+  }
+  const type = storedTypeOf(options.folder, name, stored.dtype);
+  const is = (...shapes: number[][]) =>
+    shapes.some(
+      (shape) => shape.length === stored.shape.length && shape.every((n, i) => n === stored.shape[i]),
+    );
+  const turned = is([experts, columns, rows], [experts * columns, rows]);
+  const straight = is([experts, rows, columns], [experts * rows, columns]);
+  if (turned && straight) {
+    const message = `${options.folder}: expected ${name} to show by its sizes which are rows, found ${rows} × ${columns}`;
+    throw new CriaError('unsupported', 'ambiguous-layout', message);
+  }
+  if (turned) return { kind: 'transposed', name, width: rows, firstColumn: 0, type };
+  if (!straight) checkShape(options.folder, name, stored, [experts, rows, columns]);
+  return { kind: 'rows', parts: [{ name, firstRow: 0, rows: rows * experts, type }] };
 }
 
 function stackExperts(options: PlanOptions, gguf: string, matrices: readonly ExpertMatrix[]): Layout {
@@ -122,11 +168,7 @@ function stackExperts(options: PlanOptions, gguf: string, matrices: readonly Exp
   for (const { expert, name, stored } of matrices) {
     if (expert >= count) throw unknownTensor(options.folder, name);
     checkShape(options.folder, name, stored, [rows, columns]);
-    if (stored.dtype !== matrices[0]!.stored.dtype) {
-      const message = `${options.folder}: expected ${name} to hold ${matrices[0]!.stored.dtype}, found ${stored.dtype}`;
-      throw new CriaError('unsupported', 'unsupported-dtype', message);
-    }
-    parts[expert] = { name, firstRow: 0, rows };
+    parts[expert] = { name, firstRow: 0, rows, type: storedTypeOf(options.folder, name, stored.dtype) };
   }
   return {
     kind: 'rows',
@@ -141,7 +183,6 @@ function add(
   { folder, expected, type }: PlanOptions,
   planned: Map<string, PlannedTensor>,
   gguf: string,
-  stored: StoredTensor,
   layout: Layout,
 ): void {
   const shape = expected.get(gguf);
@@ -153,8 +194,7 @@ function add(
       `${folder}: expected one tensor for ${gguf}, found two`,
     );
   }
-  const storedType = storedTypeOf(folder, gguf, stored.dtype);
-  planned.set(gguf, { info: tensorInfo(gguf, shape, targetType(gguf, shape, type)), layout, storedType });
+  planned.set(gguf, { info: tensorInfo(gguf, shape, targetType(gguf, shape, type)), layout });
 }
 
 export function tensorInfo(name: string, shape: readonly number[], type: GgmlType): TensorInfo {
