@@ -17,8 +17,10 @@ export interface Option<V> {
   readonly group?: string;
   /** Value when the option is not given. */
   readonly initial: V;
+  /** Name of the second argument that the flag takes after this one, if it takes one. */
+  readonly second?: (text: string, flag: string) => string | undefined;
   /** Value of `text` (the flag's argument, empty for switches); `previous` is the value so far. Throws `bad-value`. */
-  readonly accept: (text: string, flag: string, previous: V) => V;
+  readonly accept: (text: string, flag: string, previous: V, second?: string) => V;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a table mixes options of every value type
@@ -158,7 +160,7 @@ export function withoutEffect(
   return { flags, placeholder, ...about, initial: undefined, accept: (_, flag) => flag };
 }
 
-function badValue(flag: string, expected: string, found: string): CriaError {
+export function badValue(flag: string, expected: string, found: string): CriaError {
   return new CriaError('usage', 'bad-value', `${flag} expects ${expected}, found '${found}'`);
 }
 
@@ -225,7 +227,16 @@ export function parseArguments<T extends OptionTable>(table: T, args: readonly s
       value = next;
       i++;
     }
-    values[key] = option.accept(value, flag, values[key]);
+    const secondName = option.second?.(value, flag);
+    const second = secondName === undefined ? undefined : args[++i];
+    if (secondName !== undefined && second === undefined) {
+      throw new CriaError(
+        'usage',
+        'missing-value',
+        `${flag} ${value} needs a second value (${secondName}), found the end of the command`,
+      );
+    }
+    values[key] = option.accept(value, flag, values[key], second);
     given.add(key);
   }
   return { values: values as OptionValues<T>, positionals, given };

@@ -2,7 +2,8 @@ import { stat } from 'node:fs/promises';
 import { CriaError } from '../base/errors.js';
 import { openModel } from '../convert/open-model.js';
 import { sampledFingerprint } from '../formats/fingerprint.js';
-import type { Model } from '../generate/load-model.js';
+import type { AdapterFile, Model } from '../generate/load-model.js';
+import { withAdapters } from './lora-options.js';
 import { type OptionValues, text, toggle } from './options.js';
 
 const group = 'Engine';
@@ -39,7 +40,7 @@ export class PromptCache {
   static async open(
     model: Model,
     modelPath: string,
-    values: OptionValues<typeof PROMPT_CACHE_OPTIONS>,
+    values: OptionValues<typeof PROMPT_CACHE_OPTIONS> & { readonly adapters: readonly AdapterFile[] },
   ): Promise<PromptCache | undefined> {
     const { promptCache: path, promptCacheAll, promptCacheRo } = values;
     if (path === undefined) {
@@ -48,7 +49,8 @@ export class PromptCache {
       throw new CriaError('usage', 'missing-argument', `${flag} needs the file of --prompt-cache`);
     }
     const source = await openModel(modelPath);
-    const fingerprint = await sampledFingerprint(source).finally(() => source.close());
+    const base = await sampledFingerprint(source).finally(() => source.close());
+    const fingerprint = await withAdapters(base, values.adapters);
     if (await exists(path)) await model.restoreSession(path, fingerprint);
     return new PromptCache(
       model,

@@ -1,5 +1,6 @@
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
 import { CACHE_EXPERTS } from './expert-cache.js';
+import { LORA } from './lora-options.js';
 import { choice, decimal, integer, onOff, text, texts, toggle, withoutEffect } from './options.js';
 import { OUTPUT_FORM_OPTIONS } from './output-form.js';
 import { PICTURE_OPTIONS } from './pictures.js';
@@ -160,6 +161,7 @@ export const RUN_OPTIONS = {
     max: 65536,
     help: 'prompt tokens computed at once',
   }),
+  adapters: { ...LORA, group: ENGINE },
   repack: { ...REPACK, group: ENGINE },
   fit: { ...FIT, group: ENGINE },
   cacheExperts: { ...CACHE_EXPERTS, group: ENGINE },

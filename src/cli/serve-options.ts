@@ -1,5 +1,6 @@
 import { CriaError } from '../base/errors.js';
 import { DEFAULT_SAMPLING } from '../generate/sampling-options.js';
+import { LORA } from './lora-options.js';
 import {
   byteSize,
   choice,
@@ -94,6 +95,11 @@ export const SERVE_OPTIONS = {
   cacheExperts: byteSize(['--cache-experts'], {
     group: ENGINE,
     help: 'memory for experts, which are then read from the file as needed',
+  }),
+  adapters: { ...LORA, group: ENGINE },
+  loraInitWithoutApply: toggle(['--lora-init-without-apply'], {
+    group: ENGINE,
+    help: 'load adapters for requests that ask for them, and use none otherwise',
   }),
   repack: { ...REPACK, group: ENGINE },
   fit: { ...FIT, group: ENGINE },

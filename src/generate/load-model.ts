@@ -89,6 +89,8 @@ export class Model implements CollectingModel, SequenceModel {
   readonly metadata: Metadata;
   /** The Jinja template the model came with. */
   readonly chatTemplate: string | undefined;
+  /** The adapters it was loaded with, and the scales they had then. */
+  readonly adapters: readonly Required<AdapterFile>[];
   readonly #runtime: Llama4Runtime;
   readonly #images: ImageEncoder | undefined;
 
@@ -97,9 +99,11 @@ export class Model implements CollectingModel, SequenceModel {
     runtime: Llama4Runtime,
     metadata: Metadata,
     vision?: { readonly path: string; readonly simd?: SimdBuild },
+    adapters: readonly Required<AdapterFile>[] = [],
   ) {
     this.#runtime = runtime;
     this.config = runtime.config;
+    this.adapters = adapters;
     this.metadata = metadata;
     this.tokenizer = tokenizerFromGguf(metadata);
     const template = metadata.get('tokenizer.chat_template');
@@ -274,7 +278,8 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
   }
   try {
     const vision = mmproj === undefined ? undefined : { path: mmproj, simd: options.simd };
-    return new Model(runtime, source.metadata, vision);
+    const loaded = files.map(({ path, scale = 1 }) => ({ path, scale }));
+    return new Model(runtime, source.metadata, vision, loaded);
   } catch (error) {
     await runtime.close();
     throw error;

@@ -9,6 +9,7 @@ import { writePackJob } from '../engine/packing.js';
 import { ThreadPool } from '../engine/thread-pool.js';
 import type { TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
+import { AdapterScales } from './adapter-scales.js';
 import { type CacheRegion, cacheRegions } from './cache-regions.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
@@ -49,8 +50,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
   readonly #experts: ExpertStore | undefined;
   readonly #sequences: readonly SequenceState[];
   readonly #embeddings: EmbeddingRows;
-  /** Of each sequence. */
-  readonly #adapterScales: (readonly number[])[];
+  readonly #adapterScales: AdapterScales;
   #evaluatedTokens = 0;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -79,8 +79,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
       () => new SequenceState(contextSize, this.config.attentionChunkSize),
     );
     this.#experts = experts;
-    this.#adapterScales = this.#sequences.map(() => adapterScales);
-    for (const sequence of this.#sequences.keys()) this.#writeScales(sequence);
+    this.#adapterScales = new AdapterScales(plan.layout.adapters, this.#home, sequences, adapterScales);
     // What is cached and the prompts that come next may be pictures from end to end.
     this.#embeddings = new EmbeddingRows(this.config.embeddingLength, 2 * contextSize * sequences);
   }
@@ -204,7 +203,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
   /** How much of each loaded adapter a sequence gets, in the order of `RuntimeOptions.adapters`. */
   adapterScales(sequence: number): readonly number[] {
     this.#sequence(sequence);
-    return this.#adapterScales[sequence]!;
+    return this.#adapterScales.of(sequence);
   }
 
   /**
@@ -213,16 +212,9 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
    */
   setAdapterScales(sequence: number, scales: readonly number[]): Promise<void> {
     const state = this.#sequence(sequence);
-    const expected = this.#layout.adapters?.count ?? 0;
-    if (scales.length !== expected || !scales.every(Number.isFinite)) {
-      const message = `expected ${expected} finite scales, one per adapter, found ${JSON.stringify(scales)}`;
-      throw new CriaError('usage', 'bad-adapter-scales', message);
-    }
+    this.#adapterScales.check(scales);
     return this.#exclusively(() => {
-      if (scales.every((scale, i) => scale === this.#adapterScales[sequence]![i])) return;
-      this.#adapterScales[sequence] = [...scales];
-      this.#writeScales(sequence);
-      state.clear();
+      if (this.#adapterScales.set(sequence, scales)) state.clear();
     });
   }
 
@@ -294,13 +286,6 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
     await this.#queue;
     await this.#pool.close();
     await this.#experts?.close();
-  }
-
-  #writeScales(sequence: number): void {
-    const { adapters } = this.#layout;
-    if (!adapters) return;
-    const { offset, columns } = adapters.scales;
-    this.#home.set(this.#adapterScales[sequence]!, offset / 4 + sequence * columns);
   }
 
   #viewSquares({ offset, columns, matrices }: InputSquares): CollectedSquares {

@@ -10,6 +10,8 @@ import type { ServerContext } from './context.js';
 export interface AnswerRequest {
   readonly prompt: readonly number[];
   readonly options: GenerateOptions;
+  /** How much of each adapter it gets; absent: what the slot has. */
+  readonly adapters?: readonly number[];
   /** Functions whose calls are looked for in the text; absent: the text is passed on as it is. */
   readonly tools?: ToolNames;
   readonly signal: AbortSignal;
@@ -32,12 +34,13 @@ export interface AnswerSummary extends GenerationSummary {
  */
 export async function* answer(
   context: Pick<ServerContext, 'slots' | 'model' | 'metrics'>,
-  { prompt, options, tools, signal }: AnswerRequest,
+  { prompt, options, adapters, tools, signal }: AnswerRequest,
 ): AsyncGenerator<AnswerPiece, AnswerSummary, void> {
   const { slots, model, metrics } = context;
   const asked = performance.now();
-  const slot = await slots.acquire(prompt, signal);
+  const slot = await slots.acquire(prompt, signal, adapters);
   try {
+    if (adapters) await model.setAdapterScales(adapters, slot.index);
     const parser = tools && new ToolCallParser(tools);
     const tokens = generate(slot.model, model.tokenizer, prompt, {
       ...options,

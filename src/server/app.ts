@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import { cors } from 'hono/cors';
 import type { z } from 'zod';
+import { chooseAdapters } from './adapters.js';
 import { ApiError, toApiError } from './api-error.js';
 import { chatCompletions, type Reply } from './chat-completions.js';
 import { completions } from './completions.js';
@@ -16,6 +17,7 @@ import {
   completionRequest,
   detokenizeRequest,
   embeddingsRequest,
+  loraAdaptersRequest,
   tokenizeRequest,
 } from './schemas.js';
 import { applyTemplate, detokenize, models, props, tokenize } from './text-endpoints.js';
@@ -65,10 +67,12 @@ export function createApp(context: ServerContext, options: AppOptions, page?: (a
   post(['/v1/embeddings', '/embeddings'], embeddingsRequest, embeddings);
   post(['/tokenize'], tokenizeRequest, tokenize);
   post(['/detokenize'], detokenizeRequest, detokenize);
+  post(['/lora-adapters'], loraAdaptersRequest, chooseAdapters);
   post(['/apply-template'], applyTemplateRequest, applyTemplate);
 
   for (const path of ['/v1/models', '/models']) app.get(path, (c) => c.json(models(context)));
   for (const path of ['/health', '/v1/health']) app.get(path, (c) => c.json({ status: 'ok' }));
+  app.get('/lora-adapters', (c) => c.json(context.adapters.list()));
   app.get('/props', (c) => c.json(props(context)));
   app.get('/openapi.json', (c) => c.json(openApiDocument()));
   app.get('/metrics', async (c) => {

@@ -35,11 +35,13 @@ export async function chatCompletions(
     constraint: form,
     logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
   };
+  const adapters = context.adapters.scales(body.lora);
   const requests = Array.from(
     { length: n },
     (_, i): AnswerRequest => ({
       prompt,
       options: { ...options, seed: seedFor(options.seed, i) },
+      adapters,
       tools,
       signal,
     }),

@@ -28,11 +28,12 @@ export async function completions(
     constraint: context.forms.of(body),
     logprobs: body.logprobs ?? undefined,
   };
+  const adapters = context.adapters.scales(body.lora);
   const echoes: string[] = [];
   const requests = prompts.flatMap(({ ids: prompt, text }) =>
     Array.from({ length: n }, (_, i): AnswerRequest => {
       echoes.push(body.echo ? (text ?? tokenizer.decode(prompt)) : '');
-      return { prompt, options: { ...options, seed: seedFor(options.seed, i) }, signal };
+      return { prompt, options: { ...options, seed: seedFor(options.seed, i) }, adapters, signal };
     }),
   );
   const head = {

@@ -1,6 +1,7 @@
 import type { ChatFormat } from '../chat/index.js';
 import type { SamplingOptions } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
+import type { ServerAdapters } from './adapters.js';
 import type { AnswerForms } from './constraints.js';
 import type { ImagePolicy } from './image-source.js';
 import type { Metrics } from './metrics.js';
@@ -14,6 +15,7 @@ export interface ServerContext {
   readonly format: ChatFormat;
   readonly forms: AnswerForms;
   readonly slots: SlotPool;
+  readonly adapters: ServerAdapters;
   readonly metrics: Metrics;
   /** Sampling of requests that leave it open. */
   readonly sampling: SamplingOptions;

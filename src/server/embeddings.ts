@@ -8,7 +8,7 @@ import type { EmbeddingsRequest } from './schemas.js';
  */
 export async function embeddings(
   body: EmbeddingsRequest,
-  { model, slots, modelName, metrics }: ServerContext,
+  { model, slots, adapters, modelName, metrics }: ServerContext,
   signal: AbortSignal,
 ): Promise<object> {
   const { embeddingLength } = model.config;
@@ -19,9 +19,11 @@ export async function embeddings(
   const data: object[] = [];
   let tokens = 0;
   for (const [index, ids] of inputs.entries()) {
-    const slot = await slots.acquire(ids, signal);
+    const scales = adapters.scales(undefined);
+    const slot = await slots.acquire(ids, signal, scales);
     let vector: Float32Array;
     try {
+      await model.setAdapterScales(scales, slot.index);
       vector = unitLength(await model.embed(ids, slot.index, signal));
     } finally {
       slots.release(slot);

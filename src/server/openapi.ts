@@ -5,6 +5,7 @@ import {
   completionRequest,
   detokenizeRequest,
   embeddingsRequest,
+  loraAdaptersRequest,
   tokenizeRequest,
 } from './schemas.js';
 
@@ -14,6 +15,7 @@ const POSTS = [
   ['/v1/embeddings', 'Embed texts', embeddingsRequest],
   ['/tokenize', 'Text to token ids', tokenizeRequest],
   ['/detokenize', 'Token ids to text', detokenizeRequest],
+  ['/lora-adapters', 'Choose the adapters of requests that do not say', loraAdaptersRequest],
   ['/apply-template', 'The prompt that a chat becomes', applyTemplateRequest],
 ] as const;
 
@@ -21,6 +23,7 @@ const GETS = [
   ['/v1/models', 'The model'],
   ['/health', 'Whether the server answers'],
   ['/props', 'Settings of the server'],
+  ['/lora-adapters', 'The adapters, and how much of each requests get that do not say'],
   ['/metrics', 'Counters in Prometheus format'],
 ] as const;
 

@@ -11,6 +11,8 @@ const whole = z.int();
 const MAX_MESSAGES = 10_000;
 const MAX_TOOLS = 512;
 
+const adapterChoice = z.array(z.looseObject({ id: whole.min(0), scale: z.number() })).max(256);
+
 const sampling = {
   max_tokens: whole.min(0).nullish().describe('Most tokens to generate.'),
   temperature: nonNegative.nullish().describe('0 always takes the likeliest token.'),
@@ -30,6 +32,7 @@ const sampling = {
   stream_options: z.looseObject({ include_usage: z.boolean().nullish() }).nullish(),
   grammar: text.nullish().describe('A GBNF grammar the text has to follow.'),
   cache_prompt: z.boolean().nullish(),
+  lora: adapterChoice.nullish().describe('How much of which adapters; others are not used.'),
   model: text.nullish(),
 } as const;
 
@@ -128,6 +131,9 @@ export const embeddingsRequest = z.looseObject({
   dimensions: whole.min(1).nullish(),
   model: text.nullish(),
 });
+
+/** As llama-server: the whole body is the list. */
+export const loraAdaptersRequest = adapterChoice;
 
 export const tokenizeRequest = z.looseObject({
   content: text,

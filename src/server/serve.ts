@@ -7,6 +7,7 @@ import { chatFormat } from '../chat/index.js';
 import { DEFAULT_SAMPLING, type SamplingOptions } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
 import { ContinuousBatch } from '../model/continuous-batch.js';
+import { ServerAdapters } from './adapters.js';
 import { type AppOptions, createApp } from './app.js';
 import { AnswerForms } from './constraints.js';
 import type { ServerContext } from './context.js';
@@ -58,6 +59,7 @@ export async function serveModel(model: Model, options: ServeOptions): Promise<R
     format: chatFormat(model, options.template),
     forms: new AnswerForms(model.tokenizer),
     slots,
+    adapters: new ServerAdapters(model),
     metrics,
     sampling: { ...DEFAULT_SAMPLING, ...options.sampling },
     images: options.images,

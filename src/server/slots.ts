@@ -1,4 +1,5 @@
 import { CriaError } from '../base/errors.js';
+import { sameScales } from '../model/adapter-scales.js';
 import { reusablePrefix, type SequenceModel } from '../model/sequence-model.js';
 import type { TokenModel } from '../model/token-model.js';
 import { ApiError } from './api-error.js';
@@ -13,6 +14,7 @@ export interface Slot {
 
 interface Waiting {
   readonly prompt: readonly number[];
+  readonly adapters: readonly number[] | undefined;
   readonly resolve: (slot: Slot) => void;
 }
 
@@ -23,18 +25,23 @@ export interface SlotPoolOptions {
   readonly view: (sequence: number) => TokenModel;
 }
 
+/** What choosing a slot needs of the model. */
+export type SlotModel = Pick<SequenceModel, 'cachedTokens' | 'sequences'> & {
+  readonly adapterScales?: (sequence: number) => readonly number[];
+};
+
 /**
  * Gives the model's sequences to requests, first come, first served, each the free one that holds most of its
  * prompt already.
  */
 export class SlotPool {
-  readonly #model: Pick<SequenceModel, 'cachedTokens' | 'sequences'>;
+  readonly #model: SlotModel;
   readonly #options: SlotPoolOptions;
   /** Longest unused first. */
   #free: number[];
   #waiting: Waiting[] = [];
 
-  constructor(model: Pick<SequenceModel, 'cachedTokens' | 'sequences'>, options: SlotPoolOptions) {
+  constructor(model: SlotModel, options: SlotPoolOptions) {
     this.#model = model;
     this.#options = options;
     this.#free = Array.from({ length: model.sequences }, (_, i) => i);
@@ -64,10 +71,13 @@ export class SlotPool {
     );
   }
 
-  /** A slot for `prompt`, to be given back with `release`. Throws `queue-full` (503), and `cancelled`. */
-  async acquire(prompt: readonly number[], signal: AbortSignal): Promise<Slot> {
+  /**
+   * A slot for `prompt`, to be given back with `release`. What a slot holds counts where it was computed with the
+   * same `adapters`, scales of each. Throws `queue-full` (503), and `cancelled`.
+   */
+  async acquire(prompt: readonly number[], signal: AbortSignal, adapters?: readonly number[]): Promise<Slot> {
     this.checkRoom();
-    if (this.#free.length > 0 && this.#waiting.length === 0) return this.#take(prompt);
+    if (this.#free.length > 0 && this.#waiting.length === 0) return this.#take(prompt, adapters);
     return new Promise((resolve, reject) => {
       const stop = () => {
         this.#waiting = this.#waiting.filter((other) => other !== waiting);
@@ -75,6 +85,7 @@ export class SlotPool {
       };
       const waiting: Waiting = {
         prompt,
+        adapters,
         resolve: (slot) => {
           signal.removeEventListener('abort', stop);
           resolve(slot);
@@ -89,14 +100,16 @@ export class SlotPool {
   release(slot: Slot): void {
     this.#free.push(slot.index);
     const next = this.#waiting.shift();
-    if (next) next.resolve(this.#take(next.prompt));
+    if (next) next.resolve(this.#take(next.prompt, next.adapters));
   }
 
-  #take(prompt: readonly number[]): Slot {
+  #take(prompt: readonly number[], adapters: readonly number[] | undefined): Slot {
     let best = 0;
     let cachedTokens = -1;
     for (const [i, index] of this.#free.entries()) {
-      const reusable = reusablePrefix(this.#model.cachedTokens(index), prompt);
+      const held = this.#model.adapterScales?.(index);
+      const alike = !adapters || !held || sameScales(held, adapters);
+      const reusable = alike ? reusablePrefix(this.#model.cachedTokens(index), prompt) : 0;
       if (reusable > cachedTokens) [best, cachedTokens] = [i, reusable];
     }
     const [index] = this.#free.splice(best, 1) as [number];

@@ -39,6 +39,7 @@ export const run = defineVerb({
     "cria run scout.gguf -p 'Three facts about alpacas' -n 200",
     'cria run scout.gguf -sys recommended -c 32768',
     "cria run scout.gguf --mmproj mmproj.gguf --image llama.jpg -p 'What is this?'",
+    "cria run scout.gguf --lora poet.gguf --lora-scaled terse.gguf 0.5 -p 'Ode to a llama'",
     "git diff | cria run scout.gguf -sys 'Review this patch.' -f -",
   ],
   options: RUN_OPTIONS,
@@ -77,6 +78,8 @@ export const run = defineVerb({
             if (contextSize !== undefined) terminal.stderr.write(`${describeMemory(plan, size)}\n`);
           },
           cacheExperts: values.cacheExperts,
+          adapters: values.adapters,
+          onWarning: (warning) => terminal.stderr.write(`cria: ${warning}\n`),
           onProgress,
         }),
     );

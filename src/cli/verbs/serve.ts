@@ -26,6 +26,7 @@ export const serve = defineVerb({
     'cria serve scout.gguf',
     'cria serve scout.gguf -c 16384 -np 8 --api-key-file keys.txt --host 0.0.0.0',
     'cria serve scout.gguf --mmproj mmproj.gguf',
+    'cria serve scout.gguf --lora poet.gguf --lora terse.gguf --lora-init-without-apply',
   ],
   options: SERVE_OPTIONS,
   run: async (terminal, { positionals, values }) => {
@@ -54,6 +55,10 @@ export const serve = defineVerb({
           batchSize: values.batchSize,
           repack: values.repack,
           cacheExperts: values.cacheExperts,
+          adapters: values.loraInitWithoutApply
+            ? values.adapters.map((file) => ({ ...file, scale: 0 }))
+            : values.adapters,
+          onWarning: (warning) => terminal.stderr.write(`cria: ${warning}\n`),
           mmproj: values.mmproj ?? projector,
           onProgress,
           signal: terminal.signal,
