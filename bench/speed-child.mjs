@@ -77,7 +77,7 @@ async function startCria() {
 }
 
 async function startLlamaCpp() {
-  const peer = await import('./peers/llama-cpp.mjs');
+  const peer = await import(options.peers ? `${options.peers}/llama-cpp.mjs` : './peers/llama-cpp.mjs');
   const llama = await peer.startLlamaCpp(threads, { auto: 'auto', on: true, off: false }[flashAttention]);
   return { version: llama.name, open: () => llama.open(file, contextSize), close: llama.close };
 }

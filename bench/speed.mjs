@@ -1,7 +1,7 @@
 // Cria, llama.cpp and wllama on the same GGUF files, alternating: Markdown tables of tokens per second, load times and
 // memory. See bench/README.md.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -36,6 +36,8 @@ const { positionals, values } = parseArgs({
     dir: { type: 'string', default: join(tmpdir(), 'cria-bench') },
     keep: { type: 'boolean', default: false },
     node: { type: 'string', default: process.execPath },
+    'second-node': { type: 'string' },
+    'llama-build': { type: 'string' },
     simd: { type: 'string' },
     repack: { type: 'string' },
     json: { type: 'string' },
@@ -43,6 +45,11 @@ const { positionals, values } = parseArgs({
 });
 const names = positionals.length > 0 ? positionals : values.quick ? QUICK : ALL;
 const engines = values.engines.split(',');
+// The same engines in another form: Cria on a second Node, llama.cpp held to an older processor's instructions.
+const secondNode = values['second-node'];
+const oldBuild = values['llama-build'];
+if (secondNode) engines.push('cria, second Node');
+if (oldBuild) engines.push(`llama.cpp ${oldBuild}`);
 const threads = Number(values.threads);
 const child = fileURLToPath(new URL('speed-child.mjs', import.meta.url));
 mkdirSync(values.dir, { recursive: true });
@@ -101,8 +108,10 @@ function measureFile({ label, path }) {
 
 /** One run of an engine in a process of its own. */
 function runEngine(engine, file) {
+  const [name] = engine.split(/,? /);
   const options = {
-    engine,
+    engine: name,
+    ...(engine === `llama.cpp ${oldBuild}` && { peers: peersWith(oldBuild) }),
     file,
     threads,
     prompt: Number(values.prompt),
@@ -111,7 +120,7 @@ function runEngine(engine, file) {
     cria: { ...(values.simd && { simd: values.simd }), ...(values.repack && { repack: values.repack }) },
   };
   const load = Number(loadavg()[0].toFixed(2));
-  const node = engine === 'cria' ? values.node : process.execPath;
+  const node = engine === 'cria' ? values.node : engine.startsWith('cria,') ? secondNode : process.execPath;
   const { stdout, stderr, status, signal } = spawnSync(node, [child, JSON.stringify(options)], {
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
@@ -119,6 +128,19 @@ function runEngine(engine, file) {
   if (status === 0) return { load, ...JSON.parse(stdout.trim().split('\n').at(-1)) };
   const error = /^(?:\w*Error|GGML_ASSERT|.*CriaError).*$/m.exec(stderr)?.[0];
   return { error: error ?? `ended with ${signal ?? status}` };
+}
+
+/** A copy of bench/peers in which llama.cpp finds only the library for one family of processors, as `haswell`. */
+function peersWith(family) {
+  const folder = join(values.dir, `peers-${family}`);
+  if (existsSync(folder)) return folder;
+  const source = fileURLToPath(new URL('peers', import.meta.url));
+  cpSync(source, folder, { recursive: true, verbatimSymlinks: true });
+  const libraries = join(folder, 'node_modules/@node-llama-cpp/linux-x64/bins/linux-x64');
+  for (const file of readdirSync(libraries)) {
+    if (file.startsWith('libggml-cpu-') && file !== `libggml-cpu-${family}.so`) rmSync(join(libraries, file));
+  }
+  return folder;
 }
 
 function describe({ error, prompt, generation, loadSeconds }) {
