@@ -22,7 +22,8 @@ export {
 export { type ConvertOptions, convertCheckpoint } from './convert/convert.js';
 export type { Llama4Config } from './convert/llama4-config.js';
 export { openModel } from './convert/open-model.js';
-export { type ExportOptions, exportCheckpoint } from './convert/to-safetensors.js';
+export { exportCheckpoint } from './convert/to-safetensors.js';
+export type { ExportOptions } from './convert/write-checkpoint.js';
 export { type CalibrationResult, calibrateToFile } from './dynamic/calibrate-to-file.js';
 export { type CoverageReport, coverageReport } from './dynamic/coverage.js';
 export { type Measurements, type MeasureOptions, measureModel } from './dynamic/measurements.js';

@@ -7,26 +7,47 @@ import { huggingFaceName } from './names.js';
 import { convertRows } from './row-reader.js';
 import { bytesOf, elementsOf, transposeStrip } from './transpose.js';
 
-/** A tensor of a Hugging Face checkpoint and its bytes, in consecutive pieces each valid until the next. */
-export interface StoredOutput {
-  readonly info: SafetensorsInfo;
-  readonly pieces: () => AsyncGenerator<Uint8Array>;
+/** Bytes of one tensor from `offset` on. */
+export interface StoredPiece {
+  readonly name: string;
+  readonly offset: number;
+  readonly bytes: Uint8Array;
 }
 
-type FloatType = 'F32' | 'F16' | 'BF16';
+/** Tensors of a Hugging Face checkpoint that are made together, and their bytes: each piece is valid until the next. */
+export interface StoredOutput {
+  readonly infos: readonly SafetensorsInfo[];
+  readonly pieces: () => AsyncGenerator<StoredPiece>;
+}
+
+export type FloatType = 'F32' | 'F16' | 'BF16';
+
+/** What differs from the checkpoint that a GGUF file alone determines. */
+export interface StoredNames {
+  /** Name in the checkpoint of a text-only model's tensor. */
+  readonly nameOf: (canonical: string) => string;
+  /** Type of a tensor that GGUF files keep in F32, if it is known to have been another. */
+  readonly typeOf: (canonical: string) => FloatType | undefined;
+}
+
+const PLAIN_NAMES: StoredNames = { nameOf: (canonical) => canonical, typeOf: () => undefined };
 
 /** Bytes of rows read at once. */
 const STRIP_BYTES = 4 * 2 ** 20;
 
 /**
- * The tensors of a GGUF model under their Hugging Face names, experts turned back and fused. Numbers stay as they
- * are; a gate and an up projection of different types become F32. Memory is bounded by one expert's matrix.
- * Throws `quantized-input`, `unknown-tensor`.
+ * Tensors of a GGUF model, all unless told otherwise, under their Hugging Face names, experts turned back and fused.
+ * Numbers stay as they are; a gate and an up projection of different types become F32. Memory is bounded by one
+ * expert's matrix. Throws `quantized-input`, `unknown-tensor`.
  */
-export function planStoredTensors(source: TensorSource): StoredOutput[] {
+export function planStoredTensors(
+  source: TensorSource,
+  tensors: Iterable<TensorInfo> = source.tensors.values(),
+  names: StoredNames = PLAIN_NAMES,
+): StoredOutput[] {
   const outputs: StoredOutput[] = [];
   const fused = new Map<string, TensorInfo[]>();
-  for (const tensor of source.tensors.values()) {
+  for (const tensor of tensors) {
     // Follows from config.json.
     if (tensor.name === 'rope_freqs.weight') continue;
     const name = huggingFaceName(tensor.name);
@@ -36,14 +57,14 @@ export function planStoredTensors(source: TensorSource): StoredOutput[] {
     }
     floatType(source.path, tensor);
     if (tensor.shape.length === 3) fused.set(name, [...(fused.get(name) ?? []), tensor]);
-    else outputs.push(plainOutput(source, name, tensor));
+    else outputs.push(plainOutput(source, name, tensor, names));
   }
   for (const [name, halves] of fused) {
     // The order of the two halves is gate, up, which is also alphabetical.
     outputs.push(
       fusedOutput(
         source,
-        name,
+        names.nameOf(name),
         halves.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
       ),
     );
@@ -51,12 +72,46 @@ export function planStoredTensors(source: TensorSource): StoredOutput[] {
   return outputs;
 }
 
-function plainOutput(source: TensorSource, name: string, tensor: TensorInfo): StoredOutput {
-  const shape = [...tensor.shape].reverse();
+function plainOutput(
+  source: TensorSource,
+  canonical: string,
+  tensor: TensorInfo,
+  { nameOf, typeOf }: StoredNames,
+): StoredOutput {
+  const columns = tensor.shape[0]!;
+  const rows = rowCount(tensor.shape);
+  const found = floatType(source.path, tensor);
+  // Only F32 may be what a narrower type was widened to.
+  const dtype = found === 'F32' ? (typeOf(canonical) ?? found) : found;
+  return rowsOutput(source, tensor, 0, {
+    name: nameOf(canonical),
+    dtype,
+    shape: [...tensor.shape].reverse(),
+    bytes: rows * rowBytes(dtype, columns),
+  });
+}
+
+/** Rows of a tensor, from `firstRow` on as many as fill `info`, as a tensor of their own. */
+export function rowsOutput(
+  source: TensorSource,
+  tensor: TensorInfo,
+  firstRow: number,
+  info: SafetensorsInfo,
+): StoredOutput {
+  const columns = tensor.shape[0]!;
+  const type = info.dtype as FloatType;
+  const size = rowBytes(type, columns);
   return {
-    info: { name, dtype: floatType(source.path, tensor), shape, bytes: tensor.bytes },
+    infos: [info],
     async *pieces() {
-      for await (const { strip } of strips(source, tensor, 0, rowCount(tensor.shape))) yield strip;
+      for await (const { strip, row, count } of strips(source, tensor, firstRow, info.bytes / size)) {
+        let bytes = strip;
+        if (type !== tensor.type) {
+          bytes = new Uint8Array(count * size);
+          convertRows(tensor.type, strip, type, bytes, columns);
+        }
+        yield { name: info.name, offset: row * size, bytes };
+      }
     },
   };
 }
@@ -69,7 +124,7 @@ function fusedOutput(source: TensorSource, name: string, halves: readonly Tensor
   const dtype: FloatType = types.size === 1 ? [...types][0]! : 'F32';
   const bytes = rowBytes(dtype, columns) * width * experts;
   return {
-    info: { name, dtype, shape: [experts, columns, width], bytes },
+    infos: [{ name, dtype, shape: [experts, columns, width], bytes }],
     async *pieces() {
       const matrix = elementsOf(dtype, columns * width);
       for (let expert = 0; expert < experts; expert++) {
@@ -80,21 +135,25 @@ function fusedOutput(source: TensorSource, name: string, halves: readonly Tensor
             transposeStrip(turned, columns, 0, columns, matrix, width, index * rows + row, count);
           }
         }
-        yield bytesOf(matrix);
+        yield { name, offset: (bytes / experts) * expert, bytes: bytesOf(matrix) };
       }
     },
   };
 }
 
-/** Rows `[start, start + rows)` of a tensor in strips; `row` counts from `start`. */
-async function* strips(
+/**
+ * Rows `[start, start + rows)` of a tensor in strips, each but the last of a multiple of `unit` rows; `row` counts
+ * from `start`.
+ */
+export async function* strips(
   source: TensorSource,
   { name, type, shape }: TensorInfo,
   start: number,
   rows: number,
+  unit = 1,
 ): AsyncGenerator<{ strip: Uint8Array; row: number; count: number }> {
   const size = rowBytes(type, shape[0]!);
-  const step = Math.min(rows, Math.max(1, Math.floor(STRIP_BYTES / size)));
+  const step = Math.min(rows, Math.max(1, Math.floor(STRIP_BYTES / size / unit)) * unit);
   const buffer = new Uint8Array(step * size);
   for (let row = 0; row < rows; row += step) {
     const count = Math.min(step, rows - row);
@@ -104,7 +163,8 @@ async function* strips(
   }
 }
 
-function floatType(path: string, { name, type }: { name: string; type: GgmlType }): FloatType {
+/** Throws `quantized-input` for anything but floats. */
+export function floatType(path: string, { name, type }: { name: string; type: GgmlType }): FloatType {
   if (type === 'F32' || type === 'F16' || type === 'BF16') return type;
   throw new CriaError(
     'unsupported',
