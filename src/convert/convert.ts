@@ -46,6 +46,18 @@ export async function convertCheckpoint(
   }
 }
 
+/**
+ * Writes any model as a GGUF file, or as parts of one, tensors in the types that it has, and returns the paths written.
+ * On any failure nothing is left. Throws as `convertCheckpoint` does.
+ */
+export async function convertSource(
+  source: TensorSource,
+  out: string,
+  options: Pick<ConvertOptions, 'splitMaxSize' | 'onProgress' | 'signal'> = {},
+): Promise<string[]> {
+  return writeOutputs([{ source, layout: layoutSource(out, source, options.splitMaxSize) }], options);
+}
+
 interface Output {
   readonly source: TensorSource;
   readonly layout: readonly FileLayout[];

@@ -37,7 +37,11 @@ export function mergedSource(
         : info.type;
     tensors.set(info.name, target === info.type ? info : tensorInfo(info.name, info.shape, target));
   }
-  return new MergedSource(source, adapters, tensors);
+  const metadata = new Map(source.metadata);
+  // It would name what most weights were before; readers work it out where it is missing.
+  if ([...tensors].some(([name, info]) => info !== source.tensors.get(name)))
+    metadata.delete('general.file_type');
+  return new MergedSource(source, adapters, metadata, tensors);
 }
 
 function mergedType(stored: GgmlType, wanted: MergeOptions['type']): GgmlType {
@@ -65,10 +69,11 @@ class MergedSource implements TensorSource {
   constructor(
     source: TensorSource,
     adapters: readonly ScaledAdapter[],
+    metadata: TensorSource['metadata'],
     tensors: ReadonlyMap<string, TensorInfo>,
   ) {
     this.path = source.path;
-    this.metadata = source.metadata;
+    this.metadata = metadata;
     this.tensors = tensors;
     this.#source = source;
     this.#adapters = adapters;

@@ -27,7 +27,8 @@ export async function openAdapter(path: string): Promise<LoraAdapter> {
   );
 }
 
-async function isPeftFolder(path: string): Promise<boolean> {
+/** Whether a folder is a PEFT adapter. */
+export async function isPeftFolder(path: string): Promise<boolean> {
   return stat(join(path, 'adapter_config.json')).then(
     (found) => found.isFile(),
     () => false,

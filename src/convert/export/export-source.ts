@@ -1,0 +1,110 @@
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tensorBytes } from '../../formats/safetensors/index.js';
+import type { TensorSource } from '../../formats/tensor-source.js';
+import { tensorPieces } from '../../formats/tensor-writer.js';
+import { readCheckpointConfig } from '../checkpoint-files.js';
+import { canonicalName, isVisionName } from '../names.js';
+import { openModel } from '../open-model.js';
+import { type StoredWeight, StoredWeights } from '../stored/stored-weights.js';
+import { checkpointFiles } from '../to-safetensors.js';
+import type { FloatType, StoredNames, StoredOutput } from '../to-stored-tensors.js';
+
+/** A model to be written as a checkpoint. */
+export interface ExportSource extends StoredNames {
+  /** The text model. */
+  readonly source: TensorSource;
+  /** The vision tower and its projector, as they are; none in a GGUF file. */
+  readonly vision: readonly StoredOutput[];
+  /** JSON files by name, `config.json` first; without a `quantization_config`. */
+  readonly files: ReadonlyMap<string, object>;
+  /** Further files of the folder: name to path. */
+  readonly copies: ReadonlyMap<string, string>;
+  close(): Promise<void>;
+}
+
+type Json = Record<string, unknown>;
+
+/** Files of a checkpoint folder that belong to any form of the model. */
+const COPIED =
+  /^(generation_config|tokenizer|tokenizer_config|special_tokens_map|chat_template|preprocessor_config|processor_config)\.json$|^chat_template\.jinja$|^(LICENSE|NOTICE|USE_POLICY)(\.\w+)?$/;
+
+/**
+ * Opens a GGUF file or a checkpoint folder to be written as a checkpoint. Throws what `openModel` and
+ * `checkpointFiles` throw.
+ */
+export async function openExportSource(path: string): Promise<ExportSource> {
+  const source = await openModel(path);
+  try {
+    const isFolder = (await stat(path)).isDirectory();
+    return isFolder ? await ofFolder(path, source) : await ofGguf(source);
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+async function ofGguf(source: TensorSource): Promise<ExportSource> {
+  return {
+    source,
+    vision: [],
+    files: await checkpointFiles(source),
+    copies: new Map(),
+    nameOf: (canonical) => canonical,
+    typeOf: () => undefined,
+    close: () => source.close(),
+  };
+}
+
+async function ofFolder(folder: string, source: TensorSource): Promise<ExportSource> {
+  const { quantization_config: _, ...config } = (await readCheckpointConfig(folder)) as Json;
+  if (config.text_config) {
+    const { quantization_config: __, ...text } = config.text_config as Json;
+    config.text_config = text;
+  }
+  const names = (await readdir(folder)).filter((name) => COPIED.test(name));
+  const weights = await StoredWeights.open(folder);
+  const stored = new Map(
+    [...weights.tensors].map(([name, weight]) => [canonicalName(name), { name, weight }]),
+  );
+  // Both versions of transformers, and vLLM, know checkpoints by these names.
+  const prefix = config.model_type === 'llama4' ? 'language_model.' : '';
+  return {
+    source,
+    vision: [...stored].flatMap(([canonical, { name, weight }]) =>
+      isVisionName(canonical) ? [storedOutput(weights, name, canonical, weight)] : [],
+    ),
+    files: new Map([['config.json', config]]),
+    copies: new Map(names.map((name) => [name, join(folder, name)])),
+    nameOf: (canonical) => prefix + canonical,
+    typeOf: (canonical) => {
+      const found = stored.get(canonical)?.weight;
+      return found?.quantized ? undefined : (found?.dtype as FloatType | undefined);
+    },
+    async close() {
+      await weights.close();
+      await source.close();
+    },
+  };
+}
+
+/** A tensor as it is stored, under another name. */
+function storedOutput(
+  weights: StoredWeights,
+  name: string,
+  newName: string,
+  { dtype, shape }: StoredWeight,
+): StoredOutput {
+  const type = dtype as FloatType;
+  const bytes = tensorBytes(type, shape);
+  return {
+    infos: [{ name: newName, dtype: type, shape, bytes }],
+    async *pieces() {
+      let offset = 0;
+      for await (const piece of tensorPieces(bytes, (at, target) => weights.read(name, at, target))) {
+        yield { name: newName, offset, bytes: piece };
+        offset += piece.length;
+      }
+    },
+  };
+}
