@@ -3,22 +3,22 @@ import { CriaError } from '../base/errors.js';
 import type { GgmlType } from '../formats/ggml-types.js';
 
 /** One type a tensor may have: what it costs and what it is predicted to do to the output. */
-export interface Choice {
-  readonly type: GgmlType;
+export interface Choice<Type extends string = GgmlType> {
+  readonly type: Type;
   readonly bytes: number;
   /** Predicted growth of the mean KL divergence, in nats; not negative. */
   readonly damage: number;
 }
 
-export interface AllocationItem {
+export interface AllocationItem<Type extends string = GgmlType> {
   readonly name: string;
   /** At least one. What a floor forbids is not in the list. */
-  readonly choices: readonly Choice[];
+  readonly choices: readonly Choice<Type>[];
 }
 
-export interface Allocation {
+export interface Allocation<Type extends string = GgmlType> {
   /** The choice of each item, by name. */
-  readonly choices: ReadonlyMap<string, Choice>;
+  readonly choices: ReadonlyMap<string, Choice<Type>>;
   readonly bytes: number;
   readonly damage: number;
 }
@@ -44,11 +44,11 @@ interface Points {
  * Exact as long as no step has more than 8192 such sizes; beyond, the points nearest to the lower hull are kept.
  * The set does not depend on the budget, hence a larger budget is never answered with more damage.
  */
-export class AllocationFrontier {
-  readonly #items: readonly { readonly name: string; readonly choices: readonly Choice[] }[];
+export class AllocationFrontier<Type extends string = GgmlType> {
+  readonly #items: readonly AllocationItem<Type>[];
   readonly #steps: readonly Points[];
 
-  constructor(items: readonly AllocationItem[]) {
+  constructor(items: readonly AllocationItem<Type>[]) {
     // Large tensors first: their sums coincide most, and the small ones fill the gaps between them.
     this.#items = items
       .map(({ name, choices }) => ({ name, choices: undominated(name, choices) }))
@@ -76,7 +76,7 @@ export class AllocationFrontier {
   }
 
   /** The least damage within `budget` bytes. Throws `budget-too-small` (usage), naming the smallest size. */
-  at(budget: number): Allocation {
+  at(budget: number): Allocation<Type> {
     if (!(budget >= this.smallest)) {
       throw new CriaError(
         'usage',
@@ -85,7 +85,7 @@ export class AllocationFrontier {
           `the smallest allowed types need ${this.smallest} (${formatBytes(this.smallest)})`,
       );
     }
-    const choices = new Map<string, Choice>();
+    const choices = new Map<string, Choice<Type>>();
     const last = this.#steps.at(-1);
     if (!last) return { choices, bytes: 0, damage: 0 };
     let point = lastAtMost(last.bytes, budget);
@@ -101,12 +101,15 @@ export class AllocationFrontier {
 }
 
 /** The least total damage within `budget` bytes; see AllocationFrontier, which answers several budgets at once. */
-export function allocate(items: readonly AllocationItem[], budget: number): Allocation {
+export function allocate<Type extends string = GgmlType>(
+  items: readonly AllocationItem<Type>[],
+  budget: number,
+): Allocation<Type> {
   return new AllocationFrontier(items).at(budget);
 }
 
 /** Choices that no other beats in both size and damage, ascending in bytes. */
-function undominated(name: string, choices: readonly Choice[]): Choice[] {
+function undominated<Type extends string>(name: string, choices: readonly Choice<Type>[]): Choice<Type>[] {
   if (choices.length === 0 || choices.length > 256) {
     throw new CriaError(
       'internal',
@@ -123,7 +126,7 @@ function undominated(name: string, choices: readonly Choice[]): Choice[] {
       );
     }
   }
-  const kept: Choice[] = [];
+  const kept: Choice<Type>[] = [];
   for (const choice of [...choices].sort((a, b) => a.bytes - b.bytes || a.damage - b.damage)) {
     if (kept.length === 0 || choice.damage < kept.at(-1)!.damage) kept.push(choice);
   }
@@ -152,7 +155,7 @@ function firstPoints({ bytes, damage, parent, choice }: Points, length: number):
  * The frontier of every point of `points` with every choice of one more item, written to the start of `target`;
  * returns its length. The points shifted by each choice are as many lists in order, merged here.
  */
-function extend(points: Points, choices: readonly Choice[], target: Points): number {
+function extend(points: Points, choices: readonly Choice<string>[], target: Points): number {
   const { bytes, damage } = points;
   const length = bytes.length;
   const addedBytes = Float64Array.from(choices, (choice) => choice.bytes);
