@@ -36,6 +36,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
     load: async () => (await import('./convert.js')).convert,
   },
+  'merge-lora': {
+    summary: 'Write a model with LoRA adapters merged into its weights',
+    load: async () => (await import('./merge-lora.js')).mergeLora,
+  },
   calibrate: {
     summary: 'Measure which weights matter: an importance matrix for quantizing',
     load: async () => (await import('./calibrate.js')).calibrateVerb,
