@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { AdapterFile } from '../convert/lora/adapter.js';
 import { adapterFingerprint } from '../convert/lora/check-adapter.js';
 import { openAdapter } from '../convert/lora/open-adapter.js';
-import type { AdapterFile } from '../generate/load-model.js';
 import { badValue, type Option } from './options.js';
 
 const SCALED = '--lora-scaled';

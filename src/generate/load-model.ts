@@ -3,9 +3,8 @@ import { freemem } from 'node:os';
 import { CriaError } from '../base/errors.js';
 import { computeThreads } from '../base/processors.js';
 import { configFromMetadata, type Llama4Config } from '../convert/llama4-config.js';
-import type { LoraAdapter } from '../convert/lora/adapter.js';
-import { checkAdapter } from '../convert/lora/check-adapter.js';
-import { openAdapter } from '../convert/lora/open-adapter.js';
+import type { AdapterFile, ScaledAdapter } from '../convert/lora/adapter.js';
+import { openAdaptersFor } from '../convert/lora/open-adapter.js';
 import { openModel } from '../convert/open-model.js';
 import type { SimdBuild } from '../engine/kernels.js';
 import type { Metadata, TensorSource } from '../formats/tensor-source.js';
@@ -22,15 +21,8 @@ import type { RepackMode } from '../quant/packed-layout.js';
 import { type GeneratedToken, type GenerateOptions, type GenerationSummary, generate } from './generate.js';
 import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } from './image-encoder.js';
 
+export type { AdapterFile } from '../convert/lora/adapter.js';
 export type { EncodedImage, EncodeImageOptions } from './image-encoder.js';
-
-/** A LoRA adapter to load with a model. */
-export interface AdapterFile {
-  /** A GGUF adapter, or a PEFT folder. */
-  readonly path: string;
-  /** How much of it sequences get unless told otherwise (`Model.setAdapterScales`); default 1. */
-  readonly scale?: number;
-}
 
 export interface LoadOptions {
   /** Worker threads; default: the physical cores this process may use. */
@@ -267,14 +259,13 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
   const { kvType, mmproj, fit, adapters: files = [], ...rest } = options;
   // The wrong tower is better known before a large model is loaded than after.
   if (mmproj !== undefined) await (await openTower(mmproj, textWidth(source))).close();
-  const opened = await openAdapters(source, files, options.onWarning);
+  const adapters = await openAdaptersFor(source, files, options.onWarning);
   let runtime: Llama4Runtime;
   try {
-    const fitted = fit ? fitToMemory(source, options, opened) : {};
-    const adapters = opened.map((adapter, i) => ({ adapter, scale: files[i]!.scale ?? 1 }));
+    const fitted = fit ? fitToMemory(source, options, adapters) : {};
     runtime = await Llama4Runtime.load(source, { ...rest, adapters, cacheType: kvType, ...fitted });
   } finally {
-    await Promise.all(opened.map((adapter) => adapter.close()));
+    await Promise.all(adapters.map(({ adapter }) => adapter.close()));
   }
   try {
     const vision = mmproj === undefined ? undefined : { path: mmproj, simd: options.simd };
@@ -286,28 +277,7 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
   }
 }
 
-/** Opens adapters that fit the model. */
-async function openAdapters(
-  source: TensorSource,
-  files: readonly AdapterFile[],
-  onWarning?: (message: string) => void,
-): Promise<LoraAdapter[]> {
-  const opened: LoraAdapter[] = [];
-  try {
-    for (const { path } of files) {
-      const adapter = await openAdapter(path);
-      opened.push(adapter);
-      const warning = await checkAdapter(adapter, source);
-      if (warning !== undefined) onWarning?.(warning);
-    }
-  } catch (error) {
-    await Promise.all(opened.map((adapter) => adapter.close()));
-    throw error;
-  }
-  return opened;
-}
-
-function fitToMemory(source: TensorSource, options: LoadOptions, adapters: readonly LoraAdapter[]) {
+function fitToMemory(source: TensorSource, options: LoadOptions, adapters: readonly ScaledAdapter[]) {
   const config = configFromMetadata(source.metadata, source.tensors);
   const { contextSize, cacheExperts, readAhead = true } = options;
   const { cacheType, repack, ...fitted } = fitModel(
@@ -320,7 +290,7 @@ function fitToMemory(source: TensorSource, options: LoadOptions, adapters: reado
       threads: options.threads ?? computeThreads(),
       batchSize: options.batchSize ?? 512,
       sequences: options.parallel ?? 1,
-      adapters,
+      adapters: adapters.map(({ adapter }) => adapter),
       expertCache: cacheExperts === undefined ? undefined : { bytes: cacheExperts, readAhead },
     },
     freemem(),

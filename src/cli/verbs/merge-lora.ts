@@ -1,11 +1,5 @@
 import { CriaError } from '../../base/errors.js';
-import { convertSource } from '../../convert/convert.js';
-import type { ScaledAdapter } from '../../convert/lora/adapter.js';
-import { checkAdapter } from '../../convert/lora/check-adapter.js';
-import { mergedSource } from '../../convert/lora/merged-source.js';
-import { openAdapter } from '../../convert/lora/open-adapter.js';
-import { openModel } from '../../convert/open-model.js';
-import { exportCheckpoint } from '../../convert/to-safetensors.js';
+import { mergeAdapters } from '../../convert/lora/merge-adapters.js';
 import { LORA } from '../lora-options.js';
 import { resolveModel } from '../model-argument.js';
 import { byteSize, choice, text } from '../options.js';
@@ -17,7 +11,7 @@ export const mergeLora = defineVerb({
   name: 'merge-lora',
   summary: 'Write a model with LoRA adapters merged into its weights',
   details:
-    'The output is a GGUF file where its name ends in .gguf, otherwise a checkpoint folder of the text model. Weights that were quantized and that an adapter changes become 16-bit; quantize the output again.',
+    'The output is a GGUF file where its name ends in .gguf, otherwise a checkpoint folder. Weights that were quantized and that an adapter changes become 16-bit; quantize the output again.',
   positionals: [MODEL],
   examples: [
     'cria merge-lora scout-bf16.gguf --lora poet.gguf -o scout-poet.gguf',
@@ -46,27 +40,15 @@ export const mergeLora = defineVerb({
       throw new CriaError('usage', 'missing-argument', 'missing adapter: expected --lora FILE');
     }
     const { path } = await resolveModel(name);
-    const source = await openModel(path);
-    const adapters: ScaledAdapter[] = [];
-    try {
-      for (const { path: file, scale = 1 } of files) {
-        const adapter = await openAdapter(file);
-        adapters.push({ adapter, scale });
-        const warning = await checkAdapter(adapter, source);
-        if (warning !== undefined) terminal.stderr.write(`cria: ${warning}\n`);
-      }
-      const toFile = /\.gguf$/i.test(output);
-      const merged = mergedSource(source, adapters, { type, floatsOnly: !toFile });
-      const { signal } = terminal;
-      const paths = await withProgress(terminal, { label: 'merging', unit: 'bytes' }, (onProgress) =>
-        toFile
-          ? convertSource(merged, output, { splitMaxSize, onProgress, signal })
-          : exportCheckpoint(merged, output, { maxShardSize: splitMaxSize, onProgress, signal }),
-      );
-      terminal.stdout.write(`${paths.join('\n')}\n`);
-    } finally {
-      await source.close();
-      await Promise.all(adapters.map(({ adapter }) => adapter.close()));
-    }
+    const paths = await withProgress(terminal, { label: 'merging', unit: 'bytes' }, (onProgress) =>
+      mergeAdapters(path, output, files, {
+        type,
+        splitMaxSize,
+        onWarning: (warning) => terminal.stderr.write(`cria: ${warning}\n`),
+        onProgress,
+        signal: terminal.signal,
+      }),
+    );
+    terminal.stdout.write(`${paths.join('\n')}\n`);
   },
 });

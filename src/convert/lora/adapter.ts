@@ -40,6 +40,14 @@ export interface LoraAdapter {
   close(): Promise<void>;
 }
 
+/** Where an adapter is, and how much of it to add. */
+export interface AdapterFile {
+  /** A GGUF adapter, or a PEFT folder. */
+  readonly path: string;
+  /** Default 1: as it was trained. */
+  readonly scale?: number;
+}
+
 /** An adapter and how much of it to add. */
 export interface ScaledAdapter {
   readonly adapter: LoraAdapter;

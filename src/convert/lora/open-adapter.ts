@@ -2,7 +2,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriaError } from '../../base/errors.js';
 import { openGguf } from '../../formats/gguf/index.js';
-import type { LoraAdapter } from './adapter.js';
+import type { TensorSource } from '../../formats/tensor-source.js';
+import type { AdapterFile, LoraAdapter, ScaledAdapter } from './adapter.js';
+import { checkAdapter } from './check-adapter.js';
 import { isGgufAdapter, openGgufAdapter } from './gguf-adapter.js';
 import { openPeftAdapter } from './open-peft.js';
 
@@ -33,4 +35,28 @@ export async function isPeftFolder(path: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
+}
+
+/**
+ * Opens adapters that fit a model; the caller closes them. Throws what `openAdapter` and `checkAdapter` throw.
+ * @param onWarning told where one was, or may have been, trained on another model
+ */
+export async function openAdaptersFor(
+  source: TensorSource,
+  files: readonly AdapterFile[],
+  onWarning?: (message: string) => void,
+): Promise<ScaledAdapter[]> {
+  const opened: ScaledAdapter[] = [];
+  try {
+    for (const { path, scale = 1 } of files) {
+      const adapter = await openAdapter(path);
+      opened.push({ adapter, scale });
+      const warning = await checkAdapter(adapter, source);
+      if (warning !== undefined) onWarning?.(warning);
+    }
+  } catch (error) {
+    await Promise.all(opened.map(({ adapter }) => adapter.close()));
+    throw error;
+  }
+  return opened;
 }
