@@ -2,10 +2,16 @@ import { basename, dirname, join } from 'node:path';
 import { CriaError } from '../base/errors.js';
 import { computeThreads } from '../base/processors.js';
 import { configFromMetadata } from '../convert/llama4-config.js';
+import type { CalibrationText } from '../dynamic/calibrate.js';
 import { candidatesFor } from '../dynamic/candidates.js';
 import { SCORED_SHARE } from '../dynamic/divergence-probe.js';
 import { largestFileFor } from '../dynamic/fit-target.js';
-import { MEASURE_CONTEXT, measureModel } from '../dynamic/measurements.js';
+import {
+  MEASURE_CONTEXT,
+  type Measurements,
+  type MeasureOptions,
+  measureModel,
+} from '../dynamic/measurements.js';
 import { planQuantization, type QuantizationPlan, type SizeTarget } from '../dynamic/plan-quantization.js';
 import type { TensorProvenance } from '../dynamic/provenance.js';
 import { sensitivityOf } from '../dynamic/sensitivity.js';
@@ -73,24 +79,7 @@ export async function measuredPlan(
     );
   }
   const { imatrix, fixed } = input;
-  const tokenizer = tokenizerFromGguf(source.metadata);
-  const { metadata } = source;
-  const template = metadata.get('tokenizer.chat_template');
-  const chatTemplate = template?.type === 'string' ? template.value : undefined;
-  const files = await readTextFiles(terminal, values.files);
-  const texts = encodeCalibrationTexts(files, { tokenizer, chatTemplate, metadata }, false);
-  const measurements = await withProgress(terminal, { label: 'measuring', unit: 'items' }, (onProgress) =>
-    measureModel(source, {
-      imatrix,
-      ids: texts.flatMap(({ ids }) => [...ids]),
-      bosId: tokenizer.bosId,
-      cachePath: cachePath(values.imatrix ?? source.path),
-      positions: values.chunks * MEASURE_CONTEXT * SCORED_SHARE,
-      threads: values.threads ?? computeThreads(),
-      onProgress,
-      signal: terminal.signal,
-    }),
-  );
+  const { measurements, texts } = await measureOnTexts(terminal, source, values, { imatrix });
   const tensors = new Map(
     [...measurements].map(([name, { perturbations }]) => {
       const { floor } = candidatesFor(source.tensors.get(name)!, { imatrix });
@@ -104,6 +93,34 @@ export async function measuredPlan(
     fileBytes: (types) => input.fileBytes(types, tensors),
   });
   return { plan, tensors, textSha256: texts.map(({ sha256 = '' }) => sha256) };
+}
+
+/** Measures the tensors of a model on calibration text, or only some of them. */
+export async function measureOnTexts(
+  terminal: Terminal,
+  source: TensorSource,
+  values: Pick<TargetValues, 'files' | 'chunks' | 'imatrix' | 'threads'>,
+  options: Pick<MeasureOptions, 'imatrix' | 'only' | 'candidates'>,
+): Promise<{ measurements: Measurements; texts: readonly CalibrationText[] }> {
+  const { metadata } = source;
+  const tokenizer = tokenizerFromGguf(metadata);
+  const template = metadata.get('tokenizer.chat_template');
+  const chatTemplate = template?.type === 'string' ? template.value : undefined;
+  const files = await readTextFiles(terminal, values.files);
+  const texts = encodeCalibrationTexts(files, { tokenizer, chatTemplate, metadata }, false);
+  const measurements = await withProgress(terminal, { label: 'measuring', unit: 'items' }, (onProgress) =>
+    measureModel(source, {
+      ...options,
+      ids: texts.flatMap(({ ids }) => [...ids]),
+      bosId: tokenizer.bosId,
+      cachePath: cachePath(values.imatrix ?? source.path),
+      positions: values.chunks * MEASURE_CONTEXT * SCORED_SHARE,
+      threads: values.threads ?? computeThreads(),
+      onProgress,
+      signal: terminal.signal,
+    }),
+  );
+  return { measurements, texts };
 }
 
 /** Beside a file, `NAME.sensitivity.json`; a checkpoint folder gets it beside itself, not among its files. */

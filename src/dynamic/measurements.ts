@@ -34,6 +34,8 @@ export interface MeasureOptions {
   /** Predictions compared for each perturbation; see DivergenceProbe. */
   readonly positions?: number;
   readonly candidates?: CandidateOptions;
+  /** Tensors to measure, by name; all that may be quantized when absent. */
+  readonly only?: ReadonlySet<string>;
   /** Called with the tensors done so far. */
   readonly onProgress?: (done: number, total: number) => void;
   readonly signal?: AbortSignal;
@@ -54,6 +56,7 @@ export async function measureModel(source: TensorSource, options: MeasureOptions
   const cache = new MeasurementCache(cachePath, await fingerprint(source, options));
   await cache.load();
   const work = [...source.tensors.values()].flatMap((tensor) => {
+    if (options.only && !options.only.has(tensor.name)) return [];
     const { types } = candidatesFor(tensor, { ...options.candidates, imatrix });
     return types.length > 0 ? [{ tensor, types }] : [];
   });

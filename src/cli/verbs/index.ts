@@ -40,6 +40,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Write a model with LoRA adapters merged into its weights',
     load: async () => (await import('./merge-lora.js')).mergeLora,
   },
+  export: {
+    summary: 'Write a checkpoint for transformers and vLLM, in 16, 8 or 4 bits',
+    load: async () => (await import('./export.js')).exportVerb,
+  },
   calibrate: {
     summary: 'Measure which weights matter: an importance matrix for quantizing',
     load: async () => (await import('./calibrate.js')).calibrateVerb,

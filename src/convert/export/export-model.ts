@@ -9,7 +9,7 @@ import {
 } from '../to-stored-tensors.js';
 import { type ExportOptions, writeCheckpoint } from '../write-checkpoint.js';
 import type { ExportSource } from './export-source.js';
-import { type FourBitOptions, fourBitOutput, TORCH_DTYPES } from './four-bit-output.js';
+import { type FourBitOptions, fourBitOutput, layoutFourBitModule, TORCH_DTYPES } from './four-bit-output.js';
 import { int8Output } from './int8-output.js';
 import { isExpertTensor, type LinearTensor, linearTensors } from './linear-tensors.js';
 
@@ -56,6 +56,37 @@ export async function exportModel(
 export function exportBytes(model: ExportSource, options: ExportModelOptions): number {
   const infos = planExport(model, options).flatMap((output) => output.infos);
   return infos.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Bytes of a tensor of linear layers in 4 bits and as it is: what keeping it costs. */
+export interface LinearBytes {
+  readonly name: string;
+  readonly roundedBytes: number;
+  readonly keptBytes: number;
+}
+
+/** The tensors that an export in 4 bits rounds. */
+export function roundedTensors(
+  { source, nameOf }: ExportSource,
+  experts: ExportModelOptions['experts'],
+  options: FourBitOptions,
+): LinearBytes[] {
+  return [...linearTensors(source, nameOf).values()]
+    .filter(({ info }) => experts === 'linear' || !isExpertTensor(info.name))
+    .map((linear) => {
+      const layouts = linear.modules.map((_, index) =>
+        layoutFourBitModule(source.path, linear, index, options),
+      );
+      const tensors = layouts.flatMap(({ nested, ...all }) => [
+        ...Object.values(all),
+        ...Object.values(nested ?? {}),
+      ]);
+      return {
+        name: linear.info.name,
+        roundedBytes: tensors.reduce((sum, { bytes }) => sum + bytes, 0),
+        keptBytes: linear.info.bytes,
+      };
+    });
 }
 
 /** Every tensor of the checkpoint, in the order of the source. */
