@@ -30,6 +30,10 @@ export function Composer({ draft, onDraft, info, writing, onEditLast, onSent }: 
   };
   const dropping = useDrop(vision, addFiles);
   useLayoutEffect(() => fitHeight(area.current!), [draft]);
+  useEffect(() => {
+    // On phones the focus would bring the keyboard up.
+    if (matchMedia('(hover: hover)').matches) area.current?.focus();
+  }, [chat.state.current]);
   const ready = info !== undefined && !writing && (draft.trim() !== '' || pictures.length > 0);
   const send = () => {
     if (!ready) return;

@@ -13,6 +13,7 @@ export function ContextMeter({ path, total }: { path: readonly Message[]; total:
   return (
     <div class={`context-meter ${share > 0.85 ? 'full' : ''}`} title={label}>
       <span class="wide-only">{t('context')}</span>
+      {/* biome-ignore lint/a11y/useSemanticElements: browsers draw <meter> each in its own way */}
       <svg
         viewBox="0 0 72 6"
         role="meter"

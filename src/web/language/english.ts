@@ -18,7 +18,7 @@ export const ENGLISH = {
   close: 'Close',
   reset: 'Back to recommended',
   welcome: 'What would you like to talk about?',
-  welcomeHint: 'The model runs on your own machine. Nothing you write leaves it.',
+  welcomeHint: 'What you write goes to this Cria server, and nowhere else.',
   suggestion1: 'Explain something',
   suggestion1Text: 'Explain how a rainbow comes about, for somebody who has never studied physics.',
   suggestion2: 'Write a program',

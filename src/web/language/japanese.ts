@@ -19,7 +19,7 @@ export const JAPANESE: Readonly<Record<TextKey, string>> = {
   close: '閉じる',
   reset: '推奨値に戻す',
   welcome: '今日は何を話しましょうか？',
-  welcomeHint: 'モデルはあなたのマシンで動いています。書いた内容が外に出ることはありません。',
+  welcomeHint: '書いた内容は、この Cria サーバー以外のどこにも送られません。',
   suggestion1: '説明してもらう',
   suggestion1Text: '虹ができる仕組みを、物理を学んだことのない人にも分かるように説明してください。',
   suggestion2: 'プログラムを書く',
