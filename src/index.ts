@@ -21,6 +21,10 @@ export {
 } from './chat/index.js';
 export { type ConvertOptions, convertCheckpoint } from './convert/convert.js';
 export type { Llama4Config } from './convert/llama4-config.js';
+export type { AdapterFile, LoraAdapter, LoraTensor, LoraWeights } from './convert/lora/adapter.js';
+export { type ConvertAdapterOptions, convertAdapter } from './convert/lora/convert-adapter.js';
+export { type MergeAdaptersOptions, mergeAdapters } from './convert/lora/merge-adapters.js';
+export { openAdapter } from './convert/lora/open-adapter.js';
 export { openModel } from './convert/open-model.js';
 export { exportCheckpoint } from './convert/to-safetensors.js';
 export type { ExportOptions } from './convert/write-checkpoint.js';

@@ -22,12 +22,14 @@ export async function startLlamaCpp(threads, flashAttention = 'auto') {
     /** Instruction sets that the chosen build uses. */
     features: [...llama.systemInfo.matchAll(/(\w+) = 1/g)].map(([, name]) => name),
     logs,
-    open: (file, contextSize) => openModel(llama, logs, file, { contextSize, threads, flashAttention }),
+    /** `adapters`: `[{ path, scale }]` of GGUF adapters. */
+    open: (file, contextSize, adapters = []) =>
+      openModel(llama, logs, file, { contextSize, threads, flashAttention, adapters }),
     close: () => llama.dispose(),
   };
 }
 
-async function openModel(llama, logs, file, { contextSize, threads, flashAttention }) {
+async function openModel(llama, logs, file, { contextSize, threads, flashAttention, adapters }) {
   // The safety checks load everything a second time to estimate memory.
   const ignoreMemorySafetyChecks = true;
   const model = await llama.loadModel({ modelPath: file, gpuLayers: 0, ignoreMemorySafetyChecks });
@@ -38,6 +40,9 @@ async function openModel(llama, logs, file, { contextSize, threads, flashAttenti
     threads: { ideal: threads, min: threads },
     performanceTracking: true,
     ignoreMemorySafetyChecks,
+    ...(adapters.length > 0 && {
+      lora: { adapters: adapters.map(({ path, scale }) => ({ filePath: path, scale })) },
+    }),
   });
   // Checkpoints are for chats that go back; taking them would count against llama.cpp's speed.
   const sequence = context.getSequence({ checkpoints: { interval: false } });
