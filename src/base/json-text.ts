@@ -35,6 +35,41 @@ export function findJsonFault(text: string, maxDepth: number): JsonFault | undef
   return undefined;
 }
 
+/**
+ * Members of the object that a valid JSON text holds, each value as it is spelled there: `1.0` stays `1.0`, which other
+ * languages tell from `1`.
+ */
+export function objectMembers(text: string): Map<string, string> {
+  const members = new Map<string, string>();
+  let key: string | undefined;
+  let start = 0;
+  let depth = 0;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (character === '"') {
+      const end = stringEnd(text, at);
+      if (depth === 1 && isKey(text, end)) {
+        key = stringValue(text.slice(at, end));
+        start = text.indexOf(':', end) + 1;
+      }
+      at = end - 1;
+    } else if (character === '{' || character === '[') {
+      depth++;
+    } else if (character === ',' || character === '}' || character === ']') {
+      if (depth === 1 && key !== undefined) members.set(key, text.slice(start, at).trim());
+      if (depth === 1) key = undefined;
+      if (character !== ',') depth--;
+    }
+  }
+  return members;
+}
+
+/** The text of an object with these members, indented by two spaces. */
+export function objectText(members: ReadonlyMap<string, string>): string {
+  const lines = Array.from(members, ([key, value]) => `  ${JSON.stringify(key)}: ${value}`);
+  return `{\n${lines.join(',\n')}\n}`;
+}
+
 /** Index behind the closing quote of the string that starts at `start`. */
 function stringEnd(text: string, start: number): number {
   let at = start + 1;

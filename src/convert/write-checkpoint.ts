@@ -18,8 +18,8 @@ export interface ExportOptions {
 /** What a checkpoint folder is to hold. */
 export interface CheckpointContent {
   readonly outputs: readonly StoredOutput[];
-  /** JSON files by name. */
-  readonly files: ReadonlyMap<string, object>;
+  /** JSON files by name, as values or as text. */
+  readonly files: ReadonlyMap<string, object | string>;
   /** Files to copy as they are: name in the folder to path. */
   readonly copies?: ReadonlyMap<string, string>;
 }
@@ -48,7 +48,8 @@ export async function writeCheckpoint(
     });
     await writeWeights(await TensorWriter.create(layout), outputs, total, options);
     for (const [name, content] of files) {
-      await writeFileAtomic(join(partial, name), `${JSON.stringify(content, null, 2)}\n`);
+      const text = typeof content === 'string' ? content : JSON.stringify(content, null, 2);
+      await writeFileAtomic(join(partial, name), `${text}\n`);
     }
     for (const [name, path] of copies) {
       await copyFile(path, join(partial, name), constants.COPYFILE_FICLONE).catch((error) => {

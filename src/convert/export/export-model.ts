@@ -1,3 +1,4 @@
+import { objectMembers, objectText } from '../../base/json-text.js';
 import { quantizationConfig } from '../../formats/bitsandbytes/index.js';
 import { rowBytes } from '../../formats/ggml-types.js';
 import {
@@ -43,8 +44,7 @@ export async function exportModel(
   folder: string,
   options: ExportModelOptions,
 ): Promise<string[]> {
-  const files = new Map(model.files);
-  files.set('config.json', configOf(model, options));
+  const files = new Map<string, object | string>([['config.json', configOf(model, options)], ...model.files]);
   return writeCheckpoint(
     folder,
     { outputs: planExport(model, options), files, copies: model.copies },
@@ -130,16 +130,16 @@ function linearOutput(
   });
 }
 
-function configOf(model: ExportSource, { format }: ExportModelOptions): object {
-  const config = model.files.get('config.json')!;
-  if (format.kind === 'safetensors') return config;
+/** The text of `config.json`. */
+function configOf(model: ExportSource, { format }: ExportModelOptions): string {
+  if (format.kind === 'safetensors') return model.config;
   const skipModules = skippedModules(model, format);
   const type = model.source.tensors.get('token_embd.weight')?.type as FloatType;
   const quantization =
     format.kind === 'bnb-4bit'
       ? quantizationConfig({ bits: 4, ...format, skipModules, computeDtype: TORCH_DTYPES[type] })
       : quantizationConfig({ bits: 8, skipModules });
-  return { ...config, quantization_config: quantization };
+  return objectText(objectMembers(model.config).set('quantization_config', quantization));
 }
 
 /**

@@ -1,9 +1,10 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { objectMembers, objectText } from '../../base/json-text.js';
 import { tensorBytes } from '../../formats/safetensors/index.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { tensorPieces } from '../../formats/tensor-writer.js';
-import { readCheckpointConfig } from '../checkpoint-files.js';
+import { readCheckpointConfig, readCheckpointText } from '../checkpoint-files.js';
 import { canonicalName, isVisionName } from '../names.js';
 import { openModel } from '../open-model.js';
 import { type StoredWeight, StoredWeights } from '../stored/stored-weights.js';
@@ -16,14 +17,14 @@ export interface ExportSource extends StoredNames {
   readonly source: TensorSource;
   /** The vision tower and its projector, as they are; none in a GGUF file. */
   readonly vision: readonly StoredOutput[];
-  /** JSON files by name, `config.json` first; without a `quantization_config`. */
+  /** Text of `config.json`, without a `quantization_config`. */
+  readonly config: string;
+  /** Other JSON files by name. */
   readonly files: ReadonlyMap<string, object>;
   /** Further files of the folder: name to path. */
   readonly copies: ReadonlyMap<string, string>;
   close(): Promise<void>;
 }
-
-type Json = Record<string, unknown>;
 
 /** Files of a checkpoint folder that belong to any form of the model. */
 const COPIED =
@@ -45,10 +46,14 @@ export async function openExportSource(path: string): Promise<ExportSource> {
 }
 
 async function ofGguf(source: TensorSource): Promise<ExportSource> {
+  const files = await checkpointFiles(source);
+  const config = JSON.stringify(files.get('config.json'), null, 2);
+  files.delete('config.json');
   return {
     source,
     vision: [],
-    files: await checkpointFiles(source),
+    config,
+    files,
     copies: new Map(),
     nameOf: (canonical) => canonical,
     typeOf: () => undefined,
@@ -57,11 +62,7 @@ async function ofGguf(source: TensorSource): Promise<ExportSource> {
 }
 
 async function ofFolder(folder: string, source: TensorSource): Promise<ExportSource> {
-  const { quantization_config: _, ...config } = (await readCheckpointConfig(folder)) as Json;
-  if (config.text_config) {
-    const { quantization_config: __, ...text } = config.text_config as Json;
-    config.text_config = text;
-  }
+  const config = (await readCheckpointConfig(folder)) as { readonly model_type?: unknown };
   const names = (await readdir(folder)).filter((name) => COPIED.test(name));
   const weights = await StoredWeights.open(folder);
   const stored = new Map(
@@ -74,7 +75,8 @@ async function ofFolder(folder: string, source: TensorSource): Promise<ExportSou
     vision: [...stored].flatMap(([canonical, { name, weight }]) =>
       isVisionName(canonical) ? [storedOutput(weights, name, canonical, weight)] : [],
     ),
-    files: new Map([['config.json', config]]),
+    config: withoutQuantization((await readCheckpointText(folder, 'config.json'))!),
+    files: new Map(),
     copies: new Map(names.map((name) => [name, join(folder, name)])),
     nameOf: (canonical) => prefix + canonical,
     typeOf: (canonical) => {
@@ -86,6 +88,15 @@ async function ofFolder(folder: string, source: TensorSource): Promise<ExportSou
       await source.close();
     },
   };
+}
+
+/** The text of a configuration without what it says of quantization; numbers stay spelled as they are. */
+function withoutQuantization(config: string): string {
+  const members = objectMembers(config);
+  members.delete('quantization_config');
+  const text = members.get('text_config');
+  if (text !== undefined) members.set('text_config', withoutQuantization(text));
+  return objectText(members);
 }
 
 /** A tensor as it is stored, under another name. */

@@ -10,13 +10,14 @@ export type BitsandbytesOptions =
     };
 
 /**
- * `quantization_config` of a `config.json`, with the fields that transformers writes (`BitsAndBytesConfig.to_dict`);
+ * `quantization_config` of a `config.json`, as JSON text, with the fields that transformers writes (`BitsAndBytesConfig.to_dict`);
  * those that do not concern the bits in use have its defaults.
+ * transformers insists that the threshold be spelled as a float, which a number in JavaScript cannot be.
  */
-export function quantizationConfig(options: BitsandbytesOptions): object {
+export function quantizationConfig(options: BitsandbytesOptions): string {
   const { bits, skipModules } = options;
   const four = bits === 4;
-  return {
+  const config = {
     _load_in_4bit: four,
     _load_in_8bit: !four,
     bnb_4bit_compute_dtype: four ? options.computeDtype : 'float32',
@@ -26,9 +27,10 @@ export function quantizationConfig(options: BitsandbytesOptions): object {
     llm_int8_enable_fp32_cpu_offload: false,
     llm_int8_has_fp16_weight: false,
     llm_int8_skip_modules: skipModules,
-    llm_int8_threshold: 6.0,
+    llm_int8_threshold: 6,
     load_in_4bit: four,
     load_in_8bit: !four,
     quant_method: 'bitsandbytes',
   };
+  return JSON.stringify(config, null, 2).replace(/(?<="llm_int8_threshold": )6/, '6.0');
 }
