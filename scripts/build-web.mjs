@@ -16,5 +16,7 @@ await build({
     // The page's policy allows neither inline code nor data: styles.
     assetsInlineLimit: 0,
     modulePreload: false,
+    // The licences of what is bundled have to go with it.
+    license: { fileName: 'licenses.md' },
   },
 });

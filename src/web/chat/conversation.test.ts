@@ -5,6 +5,7 @@ import {
   matches,
   newConversation,
   removeMessage,
+  settled,
   shownPath,
   showVersion,
   versions,
@@ -67,6 +68,11 @@ describe('a conversation', () => {
     expect([...build(user('q', null, '🦙'.repeat(100))).title]).toHaveLength(60);
     const named = { ...newConversation('c', 0), title: 'Mine' };
     expect(addMessage(named, user('q', null), 1).title).toBe('Mine');
+  });
+
+  it('has answers that the end of the page cut off as stopped', () => {
+    const { messages } = settled(build(user('q', null), { ...answer('a', 'q'), end: undefined } as Message));
+    expect(messages[1]).toEqual({ ...answer('a', 'q'), end: 'stopped' });
   });
 
   it('is found by all words of a search, in title and text', () => {

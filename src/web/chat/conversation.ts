@@ -84,6 +84,16 @@ export function showVersion(conversation: Conversation, id: string): Conversatio
   }
 }
 
+/** A conversation as it is when nothing writes it: answers that were cut off by the page's end count as stopped. */
+export function settled(conversation: Conversation): Conversation {
+  const messages = conversation.messages.map((message) =>
+    message.role === 'assistant' && message.end === undefined
+      ? { ...message, end: 'stopped' as const }
+      : message,
+  );
+  return { ...conversation, messages };
+}
+
 /** Whether every word of `query` occurs in the title or the messages. */
 export function matches(conversation: Conversation, query: string): boolean {
   const text = [conversation.title, ...conversation.messages.map((message) => message.text)]

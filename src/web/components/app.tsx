@@ -1,4 +1,4 @@
-import { useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from 'preact/hooks';
 import { preferredLanguage, texts } from '../language/texts.js';
 import type { ChatApp } from '../state/chat-app.js';
 import { Chat } from './chat.js';
@@ -14,20 +14,25 @@ export function App({ chat }: { chat: ChatApp }) {
   const language = state.settings.language ?? preferredLanguage(navigator.languages);
   const page = useMemo(() => ({ chat, t: texts(language) }), [chat, language]);
   const [drawer, setDrawer] = useState(false);
+  const closeDrawer = useCallback(() => setDrawer(false), []);
   const settings = useRef<HTMLDialogElement>(null);
   const { theme } = state.settings;
   useLayoutEffect(() => {
     document.documentElement.lang = language;
     document.documentElement.dataset.theme = theme;
   }, [language, theme]);
-  useShortcuts(chat, () => setDrawer(false));
+  const title = chat.conversation?.title;
+  useEffect(() => {
+    document.title = title ? `${title} · Cria` : 'Cria';
+  }, [title]);
+  useShortcuts(chat, closeDrawer);
   return (
     <Page.Provider value={page}>
       <div class={`page ${drawer ? 'drawer-open' : ''}`}>
-        <Sidebar state={state} onClose={() => setDrawer(false)} />
+        <Sidebar state={state} onClose={closeDrawer} />
         {/* biome-ignore lint/a11y/noStaticElementInteractions: for the pointer; keys have the close button */}
         {/* biome-ignore lint/a11y/useKeyWithClickEvents: and Escape */}
-        <div class="drawer-shade" onClick={() => setDrawer(false)} />
+        <div class="drawer-shade" onClick={closeDrawer} />
         <Chat state={state} onMenu={() => setDrawer(true)} onSettings={() => settings.current?.showModal()} />
         <SettingsDialog state={state} dialog={settings} />
         <NoticeBar notice={state.notice} />
@@ -57,5 +62,5 @@ function useShortcuts(chat: ChatApp, closeDrawer: () => void): void {
     };
     addEventListener('keydown', onKey);
     return () => removeEventListener('keydown', onKey);
-  }, [chat]);
+  }, [chat, closeDrawer]);
 }

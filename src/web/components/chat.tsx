@@ -1,4 +1,4 @@
-import { useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import { shownPath, versions } from '../chat/conversation.js';
 import type { Message } from '../chat/messages.js';
 import { type AppState, openCalls } from '../state/chat-app.js';
@@ -130,10 +130,17 @@ function useScroll(id: string | undefined) {
     if (current) current.scrollTop = current.scrollHeight;
   };
   useLayoutEffect(toEnd, [id]);
-  // Whatever is drawn may change the height.
+  // Whatever is drawn may change the height, and so may the composer below.
   useLayoutEffect(() => {
     if (follow.current) toEnd();
   });
+  useEffect(() => {
+    const observer = new ResizeObserver(() => {
+      if (follow.current) toEnd();
+    });
+    observer.observe(ref.current!);
+    return () => observer.disconnect();
+  }, []);
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = ref.current!;
     follow.current = scrollHeight - scrollTop - clientHeight < 60;

@@ -1,6 +1,6 @@
 import { Component } from 'preact';
-import { useMemo } from 'preact/hooks';
-import { type MarkdownBlock, markdownBlocks } from '../markdown/markdown-blocks.js';
+import { useMemo, useRef } from 'preact/hooks';
+import { GrowingMarkdown, type MarkdownBlock, markdownBlocks } from '../markdown/markdown-blocks.js';
 import { sanitise } from '../markdown/sanitise.js';
 import { copyText } from './copy-text.js';
 import { usePage } from './page-context.js';
@@ -11,7 +11,11 @@ const COPIED_MILLISECONDS = 1500;
 export function MarkdownView({ text, writing }: { text: string; writing: boolean }) {
   const { t } = usePage();
   const copy = t('copy');
-  const blocks = useMemo(() => markdownBlocks(text, { copy }), [text, copy]);
+  const growing = useRef(new GrowingMarkdown());
+  const blocks = useMemo(
+    () => (writing ? growing.current.blocks(text, { copy }) : markdownBlocks(text, { copy })),
+    [text, copy, writing],
+  );
   const onClick = async (event: MouseEvent) => {
     const button = (event.target as Element).closest<HTMLButtonElement>('.copy-code');
     const code = button?.closest('.code')?.querySelector('code')?.textContent;

@@ -124,7 +124,7 @@ function AssistantView(props: MessageProps & { message: AssistantMessage }) {
           </button>
         </div>
       )}
-      {!writing && <AnswerActions {...props} />}
+      {!writing && (begun || props.versionCount > 1) && <AnswerActions {...props} />}
     </article>
   );
 }

@@ -4,6 +4,7 @@ import type { AppState } from '../state/chat-app.js';
 import { download } from './download.js';
 import { Icon, Logo } from './icon.js';
 import { IconButton } from './icon-button.js';
+import { memo } from './memo.js';
 import { usePage } from './page-context.js';
 
 export function Sidebar({ state, onClose }: { state: AppState; onClose: () => void }) {
@@ -106,7 +107,8 @@ interface ChatEntryProps {
   onOpen: () => void;
 }
 
-function ChatEntry({ conversation, current, writing, onOpen }: ChatEntryProps) {
+/** While an answer is written, only the entry of its conversation is drawn again. */
+const ChatEntry = memo(({ conversation, current, writing, onOpen }: ChatEntryProps) => {
   const { chat, t } = usePage();
   const [renaming, setRenaming] = useState(false);
   const { id } = conversation;
@@ -163,7 +165,7 @@ function ChatEntry({ conversation, current, writing, onOpen }: ChatEntryProps) {
       </div>
     </li>
   );
-}
+});
 
 /** Up and down go from title to title. */
 function moveFocus(event: KeyboardEvent & { currentTarget: HTMLElement }): void {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { highlight } from './highlight.js';
-import { markdownBlocks, safeAddress } from './markdown-blocks.js';
+import { GrowingMarkdown, markdownBlocks, safeAddress } from './markdown-blocks.js';
 
 const html = (text: string) =>
   markdownBlocks(text, { copy: 'Copy' })
@@ -57,18 +57,46 @@ describe('Markdown', () => {
     );
   });
 
-  it('keeps the blocks of a text that grows', () => {
-    const text = '# Title\n\nOne *two*.\n\n- a\n- b\n\n```js\nlet x = 1;\n```\n\nThe end of it.';
-    let before: readonly { source: string }[] = [];
-    for (let length = 1; length <= text.length; length++) {
-      const blocks = markdownBlocks(text.slice(0, length), { copy: 'Copy' });
-      const kept = before.slice(0, -1);
-      expect(blocks.slice(0, kept.length).map(({ source }) => source.trim())).toEqual(
-        kept.map(({ source }) => source.trim()),
-      );
-      before = blocks;
-    }
-    expect(before).toHaveLength(5);
+  it('is the same for a text that grew as for one that is whole', () => {
+    const part = fc.constantFrom(
+      ...[
+        '# Title\n\n',
+        'One *two*',
+        '\n',
+        '\n\n',
+        '- a\n',
+        '- b\n\n  c\n',
+        '1. x\n',
+        '> q\n',
+        '---\n',
+        '===\n',
+      ],
+      ...[
+        '```js\n',
+        'let x = 1;\n',
+        '```\n',
+        '| a | b |\n',
+        '|---|---|\n',
+        '    code\n',
+        '<div>\n',
+        '\t',
+        '\r\n',
+        '  ',
+      ],
+    );
+    const sources = (blocks: readonly { source: string }[]) => blocks.map(({ source }) => source);
+    fc.assert(
+      fc.property(fc.array(part, { maxLength: 25 }), (parts) => {
+        const growing = new GrowingMarkdown();
+        let text = '';
+        for (const added of parts) {
+          text += added;
+          const found = growing.blocks(text, { copy: 'Copy' });
+          expect(sources(found)).toEqual(sources(markdownBlocks(text, { copy: 'Copy' })));
+        }
+      }),
+      { numRuns: 300 },
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-import { Marked } from 'marked';
+import { Marked, type Token } from 'marked';
 import { escapeHtml } from './escape-html.js';
 import { highlight } from './highlight.js';
 
@@ -16,16 +16,35 @@ export interface MarkdownBlock {
 /** Tags without attributes that may be written out; all other HTML is shown as the text it is. */
 const PLAIN_TAG = /^<\/?(?:br|sub|sup|kbd|mark|u|b|i|s)\s*\/?>$/i;
 
-/**
- * The blocks of a Markdown text. A text that grows keeps its first blocks, so that what is shown already need not be
- * rendered again.
- */
+/** The blocks of a Markdown text. */
 export function markdownBlocks(text: string, labels: MarkdownLabels): MarkdownBlock[] {
-  const marked = rendererFor(labels);
-  return marked
-    .lexer(text)
+  return toBlocks(rendererFor(labels).lexer(text), labels);
+}
+
+/** What is added to a text may change this many of its last tokens: a line into a heading, an item into a list. */
+const UNSETTLED_TOKENS = 3;
+
+/** The blocks of a text that is being written. Only its end is read again, so that long answers stay smooth. */
+export class GrowingMarkdown {
+  #text = '';
+  #tokens: Token[] = [];
+
+  /** As `markdownBlocks`, except that link definitions at the end do not reach links in earlier blocks. */
+  blocks(text: string, labels: MarkdownLabels): MarkdownBlock[] {
+    let settled = text.startsWith(this.#text) ? this.#tokens.slice(0, -UNSETTLED_TOKENS) : [];
+    let read = settled.map(({ raw }) => raw).join('');
+    // The lexer's line breaks are not always those of the text.
+    if (!text.startsWith(read)) [settled, read] = [[], ''];
+    this.#text = text;
+    this.#tokens = [...settled, ...rendererFor(labels).lexer(text.slice(read.length))];
+    return toBlocks(this.#tokens, labels);
+  }
+}
+
+function toBlocks(tokens: readonly Token[], labels: MarkdownLabels): MarkdownBlock[] {
+  return tokens
     .filter(({ type }) => type !== 'space')
-    .map((token) => ({ source: token.raw, html: () => marked.parser([token]) }));
+    .map((token) => ({ source: token.raw, html: () => rendererFor(labels).parser([token]) }));
 }
 
 /** The address of a link that may be followed; `undefined` for scripts, data and anything relative. */

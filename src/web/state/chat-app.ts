@@ -5,6 +5,7 @@ import {
   changeMessage,
   newConversation,
   removeMessage,
+  settled,
   shownPath,
   showVersion,
 } from '../chat/conversation.js';
@@ -73,7 +74,7 @@ export class ChatApp {
 
   async start(): Promise<void> {
     const connected = this.connect();
-    const stored = await this.#store.all();
+    const stored = (await this.#store.all()).map(settled);
     const conversations = [...this.#state.conversations, ...stored].sort((a, b) => b.updated - a.updated);
     const last = sessionStorage.getItem(CURRENT_KEY);
     const current = conversations.some(({ id }) => id === last) ? last : null;
@@ -123,7 +124,7 @@ export class ChatApp {
   }
 
   restore(conversation: Conversation): void {
-    this.#insert([conversation]);
+    this.#insert([settled(conversation)]);
     this.#set({ notice: undefined });
   }
 
