@@ -12,6 +12,8 @@ export class AdapterProducts {
   readonly #layout: AdapterLayout;
   /** Adapters that some sequence of the step uses. */
   #used = new Set<number>();
+  /** Whether all sequences of the step use all adapters as they were trained, so that nothing has to be scaled. */
+  #unscaled = true;
 
   constructor(ops: Operations, layout: AdapterLayout) {
     this.#ops = ops;
@@ -21,9 +23,12 @@ export class AdapterProducts {
   /** To be called before a step of tokens of these sequences. */
   begin(sequences: Int32Array): void {
     this.#used = new Set();
+    this.#unscaled = true;
     for (const sequence of new Set(sequences)) {
       for (let adapter = 0; adapter < this.#layout.count; adapter++) {
-        if (this.#scale(sequence, adapter) !== 0) this.#used.add(adapter);
+        const scale = this.#scale(sequence, adapter);
+        if (scale !== 0) this.#used.add(adapter);
+        if (scale !== 1) this.#unscaled = false;
       }
     }
   }
@@ -47,8 +52,10 @@ export class AdapterProducts {
       runs,
       adapted.map(({ adapters, inner }) => ({ matrix: adapters.a, y: inner })),
     );
-    for (const { adapters, inner } of adapted) this.#scaleRows(adapters, inner, runs, sequences);
-    this.#ops.lane.barrier();
+    if (!this.#unscaled) {
+      for (const { adapters, inner } of adapted) this.#scaleRows(adapters, inner, runs, sequences);
+      this.#ops.lane.barrier();
+    }
     for (const { adapters, y, inner } of adapted) {
       products.multiply(inner, runs, [{ matrix: adapters.b, y, accumulate: true }]);
     }

@@ -91,6 +91,10 @@ class GgufAdapter implements LoraAdapter {
 function readTensors(file: GgufFile): Map<string, LoraTensor> {
   const { path, metadata } = file;
   if (!isGgufAdapter(metadata)) throw badAdapter(path, 'expected general.type "adapter", found a model');
+  const architecture = metadata.get(KEYS.architecture)?.value;
+  if (architecture !== 'llama4') {
+    throw unsupportedAdapter(path, `expected an adapter of llama4, found ${describe(architecture)}`);
+  }
   const type = metadata.get(KEYS.adapterType)?.value;
   if (type !== 'lora')
     throw unsupportedAdapter(path, `expected ${KEYS.adapterType} "lora", found ${describe(type)}`);

@@ -274,6 +274,7 @@ describe('GGUF adapters', () => {
 
   it.each([
     ['models', Q_PAIR, { 'general.type': 'model' }, 'bad-adapter', /adapter/],
+    ['other architectures', Q_PAIR, { 'general.architecture': 'llama' }, 'unsupported-adapter', /llama4/],
     ['control vectors', Q_PAIR, { 'adapter.type': 'control' }, 'unsupported-adapter', /control/],
     [
       'factors that do not fit',

@@ -128,15 +128,18 @@ function addRows({ tensor, a, b, scale }: Change, firstRow: number, values: Floa
   const sums = new Float64Array(columns);
   for (let i = 0; i < values.length / columns; i++) {
     const row = firstRow + i;
-    const expert = Math.floor(row / rows);
+    const first = Math.floor(row / rows) * rank;
     sums.fill(0);
-    for (let k = 0; k < rank; k++) {
-      const factor = b[row * rank + k]!;
-      if (factor === 0) continue;
-      const from = (expert * rank + k) * columns;
-      for (let column = 0; column < columns; column++) sums[column]! += factor * a[from + column]!;
+    // Four at a time, so that a sum is not stored for every product; beyond the rank they are nothing.
+    for (let k = 0; k < rank; k += 4) {
+      const factor = (j: number) => (k + j < rank ? b[row * rank + k + j]! : 0);
+      const [w, x, y, z] = [factor(0), factor(1), factor(2), factor(3)];
+      const offset = (j: number) => (first + Math.min(k + j, rank - 1)) * columns;
+      const [p, q, r, s] = [offset(0), offset(1), offset(2), offset(3)];
+      for (let c = 0; c < columns; c++)
+        sums[c]! += w * a[p + c]! + x * a[q + c]! + y * a[r + c]! + z * a[s + c]!;
     }
     const at = i * columns;
-    for (let column = 0; column < columns; column++) values[at + column]! += scale * sums[column]!;
+    for (let c = 0; c < columns; c++) values[at + c]! += scale * sums[c]!;
   }
 }

@@ -11,7 +11,9 @@ import { openPeftAdapter } from './open-peft.js';
 /** Whether a path is an adapter: a folder with an adapter_config.json, or a GGUF file of that type. */
 export async function isAdapter(path: string): Promise<boolean> {
   if (await isPeftFolder(path)) return true;
-  if (!(await stat(path)).isFile()) return false;
+  // What is not there, or no GGUF file, is refused by whoever reads it.
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFile()) return false;
   const file = await openGguf(path);
   await file.close();
   return isGgufAdapter(file.metadata);
