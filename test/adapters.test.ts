@@ -166,18 +166,13 @@ describe('merged adapters', () => {
 
   it('give the logits that they give beside the weights', async () => {
     const beside = await logitsOf({ adapters: adapters() });
-    const [exact, rounded, checkpoint] = ['exact.gguf', 'merged.gguf', 'merged'].map((name) =>
-      join(folder, name),
-    );
-    await mergeAdapters(NANO_SCOUT, exact!, adapters(), { type: 'f32' });
-    expect(largestDifference(await logitsOfMerged(exact!), beside)).toBeLessThan(1e-4);
-    await mergeAdapters(NANO_SCOUT, rounded!, adapters());
-    await mergeAdapters(NANO_SCOUT, checkpoint!, adapters());
-    const logits = await logitsOfMerged(rounded!);
-    expect(meanDifference(logits, beside)).toBeLessThan(0.02);
-    // GGUF keeps routers in F32, the checkpoint in its own type.
-    expect(meanDifference(await logitsOfMerged(checkpoint!), beside)).toBeLessThan(0.02);
-    const [before, after] = [await openSafetensors(NANO_SCOUT), await openSafetensors(checkpoint!)];
+    const [exact, checkpoint] = [join(folder, 'exact.gguf'), join(folder, 'merged')];
+    await mergeAdapters(NANO_SCOUT, exact, adapters(), { type: 'f32' });
+    expect(largestDifference(await logitsOfMerged(exact), beside)).toBeLessThan(1e-4);
+    await mergeAdapters(NANO_SCOUT, checkpoint, adapters());
+    // Rounded to the checkpoint's 16 bits.
+    expect(meanDifference(await logitsOfMerged(checkpoint), beside)).toBeLessThan(0.02);
+    const [before, after] = [await openSafetensors(NANO_SCOUT), await openSafetensors(checkpoint)];
     await Promise.all([before.close(), after.close()]);
     const listed = ({ tensors }: SafetensorsFile) =>
       [...tensors.values()].map(({ name, dtype, shape }) => `${name} ${dtype} ${shape}`).sort();

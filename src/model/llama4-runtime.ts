@@ -11,6 +11,7 @@ import type { TensorSource } from '../formats/tensor-source.js';
 import { kernelTables } from '../quant/kernel-tables.js';
 import { AdapterScales } from './adapter-scales.js';
 import { type CacheRegion, cacheRegions } from './cache-regions.js';
+import { checkTokens } from './check-tokens.js';
 import type { CollectedSquares, CollectingModel } from './collecting-model.js';
 import { EmbeddingRows } from './embedding-rows.js';
 import { type ExpertCacheStatistics, ExpertStore } from './expert-store.js';
@@ -246,7 +247,7 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
   ): Promise<void> {
     const state = this.#sequence(sequence);
     return this.#exclusively(async () => {
-      this.#checkTokens(tokens, 0);
+      checkTokens(tokens, 0, this);
       state.clear();
       await fill(this.#views(sequence, tokens.length));
       state.adopt(tokens);
@@ -402,32 +403,8 @@ export class Llama4Runtime implements CollectingModel, SequenceModel {
         `tokens cannot start at position ${position}: positions 0 to ${cached} can follow what is cached`,
       );
     }
-    this.#checkTokens(tokens, position);
+    checkTokens(tokens, position, this);
     return outputRows(part.outputs, tokens.length);
-  }
-
-  #checkTokens(tokens: ArrayLike<number>, position: number): void {
-    if (position + tokens.length > this.contextSize) {
-      throw new CriaError(
-        'usage',
-        'context-full',
-        `${position + tokens.length} tokens do not fit the context of ${this.contextSize}`,
-      );
-    }
-    for (let i = 0; i < tokens.length; i++) {
-      const id = tokens[i]!;
-      if (Number.isInteger(id) && id < 0) {
-        this.#embeddings.row(id);
-        continue;
-      }
-      if (!Number.isInteger(id) || id >= this.vocabSize) {
-        throw new CriaError(
-          'usage',
-          'bad-token',
-          `token ${id} is not one of the model's ${this.vocabSize} ids`,
-        );
-      }
-    }
   }
 }
 
