@@ -14,7 +14,10 @@ import { visionConfigFromHuggingFace } from './vision-config.js';
 import { vocabularyMetadata } from './vocabulary.js';
 
 export interface CheckpointOptions {
-  /** Type of the large tensors; `auto` (the default) keeps that of the checkpoint. */
+  /**
+   * Type of the large tensors; `auto` (the default) keeps that of the checkpoint, and gives F16 to weights in 8 bits,
+   * whose products with their scales BF16 would round more than they have been.
+   */
   readonly type?: ConvertType | 'auto';
 }
 
@@ -41,6 +44,7 @@ export async function openCheckpoint(folder: string, options: CheckpointOptions 
       expected: textTensorShapes(config),
       optional: new Set(sharesEmbeddings(json) ? ['output.weight'] : []),
       type,
+      scaledType: scaledType(options, type),
     });
     const tensors = new Map<string, PlannedTensor>();
     if (config.ropeScaling) {
@@ -88,6 +92,7 @@ export async function openVisionCheckpoint(
       expected,
       optional: new Set(),
       type,
+      scaledType: scaledType(options, type),
     });
     const general = { folder, type, generation, tensors: infosOf(planned).values() };
     return new CheckpointSource(folder, visionMetadata(general, config, preprocessor), planned, file);
@@ -173,6 +178,10 @@ function resolveType(
   );
   const dtype = found?.[1].dtype.toLowerCase();
   return dtype === 'f16' || dtype === 'f32' ? dtype : 'bf16';
+}
+
+function scaledType({ type: wanted = 'auto' }: CheckpointOptions, type: ConvertType): ConvertType {
+  return wanted === 'auto' && type === 'bf16' ? 'f16' : type;
 }
 
 function infosOf(planned: ReadonlyMap<string, PlannedTensor>): Map<string, TensorInfo> {

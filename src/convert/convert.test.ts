@@ -284,7 +284,15 @@ describe('memory', () => {
       ['blk.0.ffn_gate_exps.weight', [width, hidden, experts]],
       ['blk.0.ffn_up_exps.weight', [width, hidden, experts]],
     ]);
-    const planned = planTensors({ folder, stored, part: 'text', expected, optional: new Set(), type: 'f16' });
+    const planned = planTensors({
+      folder,
+      stored,
+      part: 'text',
+      expected,
+      optional: new Set(),
+      type: 'f16',
+      scaledType: 'f16',
+    });
     let largest = 0;
     const reader = new RowReader(async (_name, _offset, target) => {
       largest = Math.max(largest, target.length);

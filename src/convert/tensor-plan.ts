@@ -10,6 +10,8 @@ import { canonicalName, ggufNames, isVisionName } from './names.js';
 export interface StoredTensor {
   readonly dtype: string;
   readonly shape: readonly number[];
+  /** Whether the numbers are products of codes and scales that no 16-bit type holds exactly. */
+  readonly scaled?: boolean;
 }
 
 /** Consecutive rows of one stored tensor, all of whose dimensions but the last count as rows. */
@@ -54,6 +56,8 @@ export interface PlanOptions {
   /** Expected tensors that may be missing. */
   readonly optional: ReadonlySet<string>;
   readonly type: ConvertType;
+  /** Type of large tensors that are `scaled`. */
+  readonly scaledType: ConvertType;
 }
 
 /**
@@ -75,12 +79,12 @@ export function planTensors(options: PlanOptions): Map<string, PlannedTensor> {
       matrices.push({ ...expert, name, stored });
       experts.set(expert.gguf, matrices);
       // Holds the place in the order; replaced when all experts are known.
-      if (matrices.length === 1) add(options, planned, expert.gguf, { kind: 'rows', parts: [] });
+      if (matrices.length === 1) add(options, planned, expert.gguf, stored, { kind: 'rows', parts: [] });
       continue;
     }
     const allExperts = joinedExperts(canonical);
     if (allExperts !== undefined) {
-      add(options, planned, allExperts, joinedLayout(options, allExperts, name, stored));
+      add(options, planned, allExperts, stored, joinedLayout(options, allExperts, name, stored));
       continue;
     }
     const targets = ggufNames(canonical);
@@ -95,11 +99,12 @@ export function planTensors(options: PlanOptions): Map<string, PlannedTensor> {
       const layout: Layout = fused
         ? { kind: 'transposed', name, width, firstColumn: index * shape[1]!, type }
         : { kind: 'rows', parts: [{ name, firstRow: 0, rows: rowCount(shape), type }] };
-      add(options, planned, gguf, layout);
+      add(options, planned, gguf, stored, layout);
     }
   }
   for (const [gguf, matrices] of experts) {
-    planned.set(gguf, { ...planned.get(gguf)!, layout: stackExperts(options, gguf, matrices) });
+    const any = matrices.find(({ stored }) => stored.scaled) ?? matrices[0]!;
+    planned.set(gguf, plannedTensor(options, gguf, any.stored, stackExperts(options, gguf, matrices)));
   }
   checkComplete(options, planned);
   return planned;
@@ -180,13 +185,14 @@ function stackExperts(options: PlanOptions, gguf: string, matrices: readonly Exp
 }
 
 function add(
-  { folder, expected, type }: PlanOptions,
+  options: PlanOptions,
   planned: Map<string, PlannedTensor>,
   gguf: string,
+  stored: StoredTensor,
   layout: Layout,
 ): void {
-  const shape = expected.get(gguf);
-  if (!shape) throw unknownTensor(folder, gguf);
+  const { folder, expected } = options;
+  if (!expected.has(gguf)) throw unknownTensor(folder, gguf);
   if (planned.has(gguf)) {
     throw new CriaError(
       'bad-file',
@@ -194,7 +200,17 @@ function add(
       `${folder}: expected one tensor for ${gguf}, found two`,
     );
   }
-  planned.set(gguf, { info: tensorInfo(gguf, shape, targetType(gguf, shape, type)), layout });
+  planned.set(gguf, plannedTensor(options, gguf, stored, layout));
+}
+
+function plannedTensor(
+  { expected, type, scaledType }: PlanOptions,
+  gguf: string,
+  { scaled }: StoredTensor,
+  layout: Layout,
+): PlannedTensor {
+  const shape = expected.get(gguf)!;
+  return { info: tensorInfo(gguf, shape, targetType(gguf, shape, scaled ? scaledType : type)), layout };
 }
 
 export function tensorInfo(name: string, shape: readonly number[], type: GgmlType): TensorInfo {

@@ -44,6 +44,7 @@ function float8Weight(
     name,
     shape,
     type: 'F32',
+    scaled: true,
     storedAs: [name, scale.name],
     async decode(first, target) {
       const scales = await scalesOf(scale);

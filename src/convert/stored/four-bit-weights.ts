@@ -62,6 +62,7 @@ async function fourBitWeight(
     name,
     shape,
     type: TYPES[state.dtype],
+    scaled: false,
     storedAs: [name, ...Object.values(names)],
     decode: (first, target) => decode(file, name, state, first, target),
   };

@@ -35,6 +35,7 @@ async function int8Weight(file: SafetensorsFile, module: string): Promise<Quanti
     name,
     shape: stored.shape,
     type: 'F32',
+    scaled: true,
     storedAs: [name, scales, format],
     decode: (first, target) => decodeRows(file, { name, scales, columns }, first, target),
   };

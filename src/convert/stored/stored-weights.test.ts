@@ -63,7 +63,9 @@ describe('FP8 weights', () => {
     expect(await read('a.weight', 0, 6)).toEqual(expected);
     expect(await read('a.weight', 2, 3)).toEqual(expected.slice(2, 5));
     const weights = await StoredWeights.open(folder);
-    expect([...weights.tensors]).toEqual([['a.weight', { dtype: 'F32', shape, part: 0, quantized: true }]]);
+    expect([...weights.tensors]).toEqual([
+      ['a.weight', { dtype: 'F32', shape, part: 0, scaled: true, quantized: true }],
+    ]);
     await weights.close();
   });
 

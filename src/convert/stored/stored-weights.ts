@@ -35,8 +35,10 @@ export class StoredWeights {
     const tensors = new Map<string, StoredWeight>();
     for (const [name, { dtype, shape, part }] of file.tensors) {
       const found = quantized.get(name);
-      if (found) tensors.set(name, { dtype: found.type, shape: found.shape, part, quantized: true });
-      else if (!consumed.has(name) && !isActivationScale(name)) {
+      if (found) {
+        const { type, shape: logical, scaled } = found;
+        tensors.set(name, { dtype: type, shape: logical, part, scaled, quantized: true });
+      } else if (!consumed.has(name) && !isActivationScale(name)) {
         tensors.set(name, { dtype, shape, part, quantized: false });
       }
     }
