@@ -1,5 +1,6 @@
 // Entry point of the kernels: everything exported here can be called from src/engine/kernels.ts.
 export { setTables, unpack, unpackFloat } from './unpack/index';
+export { greatestCode, setCodeShift } from './dot-bytes';
 export { quantizeActivations } from './activations';
 export { dequantizeRow } from './dequantize';
 export { matmulQuantized } from './matmul-quantized';

@@ -1,7 +1,8 @@
 import { BYTE_BLOCK, WORD_BLOCK } from './activations';
+import { codeShift, greatestCode } from './dot-bytes';
 import { scaleInto } from './elementwise';
 import { interleaveCodes4, TILE, transpose4, transposeCodes4 } from './panel';
-import { addTileBytes, dotRowBytes } from './product-bytes';
+import { addTileBytes, dotRowBytes, dotRowWhole } from './product-bytes';
 import { addTileWords, dotRowWords } from './product-words';
 import { unpack } from './unpack/index';
 
@@ -80,7 +81,8 @@ export function multiplyTiles(
  * y[t][r] (+)= Σ_k w[r][k] x[t][k] for `rows` consecutive rows and `tokens` tokens.
  * @param type ggml type number of the rows, which are `rowBytes` long and hold `blocks` blocks
  * @param group columns per scale in the unpacked form of the type (16 or 32); hasMins: it has minima too
- * @param minCode, maxCode least and greatest code; less than 128 apart, activations must be in bytes, else in words
+ * @param minCode, maxCode least and greatest code; at most greatestCode() apart, activations must be in bytes, else in
+ *   words
  * @param x activations in blocks `[columns / 32][tokens]`
  * @param y f32, `yStride` bytes between tokens
  * @param scratch 24 × columns + 8192 bytes
@@ -94,7 +96,9 @@ export function matmulQuantized(
   const mins = scratch + 10 * k;
   const groupBytes = k / <usize>group << 2;
   const steps = maxCode - minCode;
-  const bytes = steps < 128;
+  const bytes = steps <= greatestCode();
+  const whole = bytes && steps > 127;
+  const offset = whole ? codeShift : -minCode;
   const block = bytes ? BYTE_BLOCK : WORD_BLOCK;
   const xStride = <usize>tokens * block;
   let row: i32 = 0;
@@ -105,7 +109,7 @@ export function matmulQuantized(
         unpack(type, w, scratch + r * k, scales + r * groupBytes, mins + r * groupBytes, blocks);
         w += rowBytes;
       }
-      layOut(scratch, k, group, hasMins, bytes, -minCode);
+      layOut(scratch, k, group, hasMins, bytes, offset);
       const out = y + (<usize>row << 2);
       multiplyTiles(columns, group, bytes ? steps : 0, x, tokens, out, yStride, accumulate, scratch);
     }
@@ -115,9 +119,11 @@ export function matmulQuantized(
     w += rowBytes;
     for (let t: i32 = 0; t < tokens; t++) {
       const from = x + <usize>t * block;
-      const value = bytes
-        ? dotRowBytes(scratch, scales, hasMins ? mins : 0, columns, group, -minCode, from, xStride)
-        : dotRowWords(scratch, scales, columns, from, xStride);
+      let value: f32;
+      if (whole) value = dotRowWhole(scratch, scales, columns, from, xStride);
+      else if (bytes) {
+        value = dotRowBytes(scratch, scales, hasMins ? mins : 0, columns, group, offset, from, xStride);
+      } else value = dotRowWords(scratch, scales, columns, from, xStride);
       const out = y + (<usize>row << 2) + <usize>t * yStride;
       store<f32>(out, accumulate ? load<f32>(out) + value : value);
     }

@@ -1,12 +1,15 @@
 import { BYTE_BLOCK } from './activations';
+import { addDots, addDots16, codeShift, negativeShift, shifted, shiftSums } from './dot-bytes';
 import { madd, nmadd, sumLanes } from './math';
 import { TILE } from './panel';
 
 // Products with activations in bytes, by the relaxed instruction that multiplies 16 signed with 16 unsigned bytes
-// below 128 and adds neighbours to 16-bit sums. Weights whose codes span more than 127 steps take product-words.ts.
+// below 128 and adds neighbours to 16-bit sums, or by that of dot-bytes.ts. Weights whose codes span more than 127
+// steps take product-words.ts where there is only the first.
 //
 // Codes get an offset that makes them unsigned: Σ (code + offset) x − offset Σ x, the second sum being at hand in the
-// activations. So every type has minima here, its own or scale × offset (exact: scales have few digits).
+// activations. So every type has minima here, its own or scale × offset (exact: scales have few digits), but for codes
+// of whole bytes, whose sums the offset is taken from.
 
 /** Sums of two neighbouring products in 16 bits: `w` unsigned and below 128, `x` signed. */
 @inline
@@ -27,6 +30,7 @@ export function dot(w: v128, x: usize): v128 {
 /** Sixteen columns of four rows times a token's, to one 32-bit sum a row; `depth` as in `sumDepth`. */
 @inline
 function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, ones: v128): v128 {
+  if (ACCUMULATING_DOT) return addDots16(i32x4.splat(0), w0, w1, w2, w3, x);
   const d0 = dot(w0, x);
   const d1 = dot(w1, x + 4);
   const d2 = dot(w2, x + 8);
@@ -40,6 +44,9 @@ function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, one
     i32x4.add(i32x4.dot_i16x8_s(d2, ones), i32x4.dot_i16x8_s(d3, ones)),
   );
 }
+
+/** Depth of the products with codes of whole bytes. */
+const WHOLE: i32 = 0;
 
 /** One group of 32 columns of a panel times `tokens` consecutive activation blocks, added to `sums`. */
 @inline
@@ -59,11 +66,16 @@ function panelGroup(
   const m0 = v128.load(mins);
   const s1 = v128.load(scales, 16);
   const m1 = v128.load(mins, 16);
+  const shift = negativeShift();
   for (const end = x + <usize>tokens * BYTE_BLOCK; x < end; x += BYTE_BLOCK) {
     let f = v128.load(sums);
     if (group == 32) {
       let i: v128;
-      if (depth == 8) {
+      if (ACCUMULATING_DOT) {
+        const start = depth == WHOLE ? shiftSums(shift, x) : i32x4.splat(0);
+        const low = addDots16(start, w0, w1, w2, w3, x);
+        i = i32x4.add(low, addDots16(i32x4.splat(0), w4, w5, w6, w7, x + 16));
+      } else if (depth == 8) {
         const low = i16x8.add(i16x8.add(dot(w0, x), dot(w1, x + 4)), i16x8.add(dot(w2, x + 8), dot(w3, x + 12)));
         const high = i16x8.add(i16x8.add(dot(w4, x + 16), dot(w5, x + 20)), i16x8.add(dot(w6, x + 24), dot(w7, x + 28)));
         i = i32x4.dot_i16x8_s(i16x8.add(low, high), ones);
@@ -71,7 +83,7 @@ function panelGroup(
         i = i32x4.add(sum16(w0, w1, w2, w3, x, depth, ones), sum16(w4, w5, w6, w7, x + 16, depth, ones));
       }
       f = madd(f32x4.mul(f32x4.convert_i32x4_s(i), s0), v128.load_splat<i32>(x, 32), f);
-      f = nmadd(m0, v128.load_splat<i32>(x, 36), f);
+      if (depth != WHOLE) f = nmadd(m0, v128.load_splat<i32>(x, 36), f);
     } else {
       const i0 = sum16(w0, w1, w2, w3, x, depth, ones);
       const i1 = sum16(w4, w5, w6, w7, x + 16, depth, ones);
@@ -107,6 +119,10 @@ function multiplyTile(
 
 // One function for each kind of inner loop.
 
+function tile32Whole(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
+  multiplyTile(panel, k, 32, WHOLE, x, xStride, tokens);
+}
+
 function tile32x8(panel: usize, k: usize, x: usize, xStride: usize, tokens: i32): void {
   multiplyTile(panel, k, 32, 8, x, xStride, tokens);
 }
@@ -141,6 +157,12 @@ function sumDepth(steps: i32): i32 {
 export function addTileBytes(
   panel: usize, k: usize, group: i32, steps: i32, x: usize, xStride: usize, tokens: i32,
 ): void {
+  if (ACCUMULATING_DOT) {
+    if (steps > 127) tile32Whole(panel, k, x, xStride, tokens);
+    else if (group == 32) tile32x8(panel, k, x, xStride, tokens);
+    else tile16x4(panel, k, x, xStride, tokens);
+    return;
+  }
   const depth = sumDepth(steps);
   if (group == 32) {
     if (depth >= 8) tile32x8(panel, k, x, xStride, tokens);
@@ -149,6 +171,13 @@ export function addTileBytes(
   } else if (depth >= 4) tile16x4(panel, k, x, xStride, tokens);
   else if (depth >= 2) tile16x2(panel, k, x, xStride, tokens);
   else tile16x1(panel, k, x, xStride, tokens);
+}
+
+/** Sums of fours of 16 products. */
+@inline
+function sumFours(x: v128, w: v128, ones: v128): v128 {
+  if (ACCUMULATING_DOT) return addDots(i32x4.splat(0), x, w);
+  return i32x4.dot_i16x8_s(pairSums(x, w), ones);
 }
 
 /** One unpacked row times one token. */
@@ -161,8 +190,8 @@ export function dotRowBytes(
   let acc = f32x4.splat(0);
   let minima: f32 = 0;
   for (const end = codes + <usize>columns; codes < end; codes += 32) {
-    const i0 = i32x4.dot_i16x8_s(pairSums(v128.load(x), i8x16.add(v128.load(codes), add)), ones);
-    const i1 = i32x4.dot_i16x8_s(pairSums(v128.load(x, 16), i8x16.add(v128.load(codes, 16), add)), ones);
+    const i0 = sumFours(v128.load(x), i8x16.add(v128.load(codes), add), ones);
+    const i1 = sumFours(v128.load(x, 16), i8x16.add(v128.load(codes, 16), add), ones);
     const xScale = load<f32>(x, 32);
     if (group == 32) {
       const s = load<f32>(scales);
@@ -185,3 +214,20 @@ export function dotRowBytes(
   return sumLanes(acc) - minima;
 }
 
+
+/** One unpacked row of codes of whole bytes, in groups of 32 without minima, times one token. */
+export function dotRowWhole(codes: usize, scales: usize, columns: i32, x: usize, xStride: usize): f32 {
+  const shift = i8x16.splat(<i8>codeShift);
+  let acc = f32x4.splat(0);
+  for (const end = codes + <usize>columns; codes < end; codes += 32) {
+    const x0 = v128.load(x);
+    const x1 = v128.load(x, 16);
+    let sums = addDots(i32x4.splat(0), x0, shifted(v128.load(codes)));
+    sums = addDots(sums, x1, shifted(v128.load(codes, 16)));
+    sums = i32x4.sub(sums, addDots(addDots(i32x4.splat(0), x0, shift), x1, shift));
+    acc = madd(f32x4.convert_i32x4_s(sums), f32x4.splat(load<f32>(scales) * load<f32>(x, 32)), acc);
+    x += xStride;
+    scales += 4;
+  }
+  return sumLanes(acc);
+}

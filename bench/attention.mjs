@@ -1,6 +1,6 @@
 // Speed of attention on one thread: how fast one token's queries read a long cache (GB of keys and values a second of
 // processor time) and what a block of prompt tokens computes (billions of multiply-adds a second). One JSON line per
-// case, the best of several rounds. Run after `npm run build`: node bench/attention.mjs [relaxed|plain]
+// case, the best of several rounds. Run after `npm run build`: node bench/attention.mjs [dot|relaxed|plain]
 import { attentionScratchBytes } from '../dist/engine/attention.js';
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { ggmlType, rowBytes } from '../dist/formats/ggml-types.js';

@@ -1,6 +1,6 @@
 // Speed of the product kernels on one thread: one JSON line per case, in billions of multiply-adds a
 // second of processor time, the best of several rounds. Run after `npm run build`:
-// node bench/kernels.mjs [relaxed|plain] [TYPE ...]
+// node bench/kernels.mjs [dot|relaxed|plain] [TYPE ...]
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { laneScratchBytes } from '../dist/engine/operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from '../dist/engine/products.js';
@@ -26,8 +26,9 @@ const ROUNDS = 7;
 const ROUND_MS = 60;
 
 const arguments_ = process.argv.slice(2);
-const build = ['relaxed', 'plain'].includes(arguments_[0]) ? arguments_.shift() : await bestSimdBuild();
-await bestSimdBuild();
+const build = ['dot', 'relaxed', 'plain'].includes(arguments_[0])
+  ? arguments_.shift()
+  : await bestSimdBuild();
 const names = arguments_.length > 0 ? arguments_ : TYPES;
 
 const PAGES = 2048;
@@ -59,7 +60,7 @@ function measureProduct(type, columns, tokens) {
   fillFloats(x, tokens * columns);
   const y = allocate(tokens * rows * 4);
   const { min, max } = blockSize === 1 ? { min: 0, max: 0 } : codeRange(type);
-  const bytes = max - min < 128;
+  const bytes = max - min <= kernels.greatestCode();
   const blockBytes = bytes ? BYTE_BLOCK : WORD_BLOCK;
   const blocks = allocate(((tokens * columns) / 32) * blockBytes);
   for (let t = 0; t < tokens; t++) {

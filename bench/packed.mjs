@@ -1,6 +1,6 @@
 // Speed of the products of packed weights with one token, on one thread: billions of weights a second of processor
 // time, in the second cache and streamed from memory. Run after `npm run build`:
-// node bench/packed.mjs [relaxed|plain] [lean|full] [TYPE ...]
+// node bench/packed.mjs [dot|relaxed|plain] [lean|full] [TYPE ...]
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { laneScratchBytes } from '../dist/engine/operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from '../dist/engine/products.js';
@@ -19,9 +19,10 @@ const ROUNDS = 9;
 const ROUND_MS = 60;
 
 const arguments_ = process.argv.slice(2);
-const build = ['relaxed', 'plain'].includes(arguments_[0]) ? arguments_.shift() : await bestSimdBuild();
+const build = ['dot', 'relaxed', 'plain'].includes(arguments_[0])
+  ? arguments_.shift()
+  : await bestSimdBuild();
 const mode = ['lean', 'full'].includes(arguments_[0]) ? arguments_.shift() : 'lean';
-await bestSimdBuild();
 
 const PAGES = 9216;
 const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
@@ -46,7 +47,7 @@ function measure(type, form) {
   const mark = end;
   const panelBytes = packedPanelBytes(form, COLUMNS);
   const size = rowBytes(type, COLUMNS);
-  const bytes = packedActivations(form) === 'bytes';
+  const bytes = packedActivations(form, kernels.greatestCode()) === 'bytes';
   const scratch = allocate(laneScratchBytes(COLUMNS, 128, 5));
   const source = allocate(size * 8 * DIFFERENT);
   let filled = source;

@@ -1,5 +1,5 @@
 // Speed of the unpack kernels on one thread, data in cache: one JSON line per type and build.
-// Run after `npm run build`: node bench/unpack.mjs [relaxed|plain] [type ...]
+// Run after `npm run build`: node bench/unpack.mjs [dot|relaxed|plain] [type ...]
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { ggmlType, parseGgmlType } from '../dist/formats/ggml-types.js';
 import { WEIGHT_TYPES } from '../dist/quant/index.js';
@@ -14,7 +14,9 @@ const MINS = SCALES + 32768;
 const SECONDS = 0.25;
 
 const arguments_ = process.argv.slice(2);
-const build = ['relaxed', 'plain'].includes(arguments_[0]) ? arguments_.shift() : await bestSimdBuild();
+const build = ['dot', 'relaxed', 'plain'].includes(arguments_[0])
+  ? arguments_.shift()
+  : await bestSimdBuild();
 const types = arguments_.length > 0 ? arguments_.map(parseGgmlType) : WEIGHT_TYPES;
 
 const memory = new WebAssembly.Memory({ initial: 5, maximum: 65536, shared: true });

@@ -1,5 +1,6 @@
-// Compiles the kernels of assembly/ twice, with relaxed SIMD and with plain SIMD128 for engines that lack it, and
-// the block encoders once.
+// Compiles the kernels of assembly/ three times: with plain SIMD128, with relaxed SIMD, and for processors whose
+// relaxed SIMD multiplies and accumulates bytes in one instruction. Besides, what finds out whether this one does, and
+// the block encoders.
 import { mkdir } from 'node:fs/promises';
 import asc from 'assemblyscript/asc';
 
@@ -18,9 +19,12 @@ const KERNELS = [
 ];
 
 await mkdir('dist', { recursive: true });
+const RELAXED = ['--enable', 'relaxed-simd'];
 const builds = [
-  ['dist/kernels.wasm', ...KERNELS],
-  ['dist/kernels-relaxed.wasm', ...KERNELS, '--enable', 'relaxed-simd'],
+  ['dist/kernels.wasm', ...KERNELS, '--use', 'ACCUMULATING_DOT=0'],
+  ['dist/kernels-relaxed.wasm', ...KERNELS, ...RELAXED, '--use', 'ACCUMULATING_DOT=0'],
+  ['dist/kernels-dot.wasm', ...KERNELS, ...RELAXED, '--use', 'ACCUMULATING_DOT=1'],
+  ['dist/dot-probe.wasm', 'assembly/dot-probe.ts', ...RELAXED],
   ['dist/encoders.wasm', 'assembly/encode/index.ts'],
 ];
 for (const [outFile, ...flags] of builds) {

@@ -1,4 +1,5 @@
 import { BYTE_BLOCK, WORD_BLOCK } from '../activations';
+import { greatestCode } from '../dot-bytes';
 import { multiplyTiles } from '../matmul-quantized';
 import {
   packQ4_0, packQ4_1, packQ5_0, packQ5_1, timesQ4_0, timesQ4_1, timesQ5_0, timesQ5_1, unpackQ4_0, unpackQ4_1,
@@ -161,10 +162,10 @@ function groupOf(form: i32): i32 {
   }
 }
 
-/** Greatest unpacked code, in bytes and unsigned; 0 for the forms whose activations are words. */
+/** Greatest unpacked code, in bytes and unsigned. */
 function stepsOf(form: i32): i32 {
   switch (form) {
-    case 8: return 0;
+    case 8: return 255;
     case 14: return 63;
     case 11: return 7;
     case 10: return 3;
@@ -181,8 +182,8 @@ function stepsOf(form: i32): i32 {
     case 29: return 18;
     case 18: return 124;
     case 21: return 30;
-    case 20: return 15;
-    case 23: return 15;
+    case 20:
+    case 23: return ACCUMULATING_DOT ? 255 : 15;
     case 39: return 24;
     case 40: return 24;
     case 41: return 2;
@@ -286,7 +287,8 @@ export function multiplyPanels(
   y: usize, yStride: usize, accumulate: bool, scratch: usize,
 ): void {
   const size = panelBytes(form, columns);
-  const steps = stepsOf(form);
+  const greatest = stepsOf(form);
+  const steps = greatest <= greatestCode() ? greatest : 0;
   const block = steps == 0 ? WORD_BLOCK : BYTE_BLOCK;
   const xStride = <usize>tokens * block;
   // Below four tokens, unpacking costs more than it saves.
@@ -304,7 +306,7 @@ export function multiplyPanels(
   for (; count > 0; count--) {
     unpackPanel(form, panels, columns, scratch);
     multiplyTiles(columns, groupOf(form), steps, x, tokens, y, yStride, accumulate, scratch);
-    if (form == 20 || form == 23) {
+    if (!ACCUMULATING_DOT && (form == 20 || form == 23)) {
       // The values span too much for one product of bytes.
       unpackRests(form == 23, panels, columns, scratch);
       multiplyTiles(columns, groupOf(form), REST_STEPS, x, tokens, y, yStride, true, scratch);

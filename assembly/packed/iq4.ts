@@ -1,5 +1,7 @@
+import { addDots16, negativeShift, shifted, shiftSums } from '../dot-bytes';
 import { madd } from '../math';
 import { pairSums } from '../product-bytes';
+import { values } from '../unpack/iq4';
 import { highNibbles, lookUp, lowNibbles } from '../unpack/vectors';
 import { QUAD_SIGNED, spread } from './grids';
 import { loadHalves4 } from './halves';
@@ -13,7 +15,7 @@ import { bits } from './planes';
 //
 // The values of the codes span 240, too much for one product of bytes. So they are 16 · code + rest − 139,
 // rests being 0 … 26: of products with codes eight can be added in 16 bits, of those with rests four. With many tokens
-// they are multiplied by both one after the other.
+// they are multiplied by both one after the other. The build `dot` multiplies the values themselves (dot-bytes.ts).
 
 const GROUP: usize = 128;
 const XS_SCALES: usize = 80;
@@ -135,7 +137,67 @@ function quadSums(codes: usize, x0: v128, x1: v128, k: v128, k16: v128, table: v
   return i32x4.add(i32x4.add(sums, i32x4.dot_i16x8_s(r, k)), i32x4.dot_i16x8_s(c, k16));
 }
 
+/** Adds the products of 32 columns of a quad with a token's, of a row in its lane. */
+@inline
+function addQuadDots(sums: v128, codes: usize, x: usize, table: v128): v128 {
+  for (let half: usize = 0; half < 2; half++) {
+    const v = v128.load(codes + 32 * half);
+    const w = v128.load(codes + 32 * half, 16);
+    sums = addDots16(
+      sums, lookUp(table, lowNibbles(v)), lookUp(table, highNibbles(v)), lookUp(table, lowNibbles(w)),
+      lookUp(table, highNibbles(w)), x + 16 * half);
+  }
+  return sums;
+}
+
+function timesValuesNL(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  const table = shifted(values());
+  const shift = negativeShift();
+  let a = f32x4.splat(0);
+  let b = a;
+  for (const end = panel + (<usize>columns >> 5) * NL_BLOCK; panel < end; panel += NL_BLOCK) {
+    const start = shiftSums(shift, x);
+    const xs = v128.load_splat<f32>(x, 32);
+    const i = addQuadDots(start, panel, x, table);
+    a = madd(f32x4.mul(f32x4.convert_i32x4_s(i), loadHalves4(panel + 128)), xs, a);
+    const j = addQuadDots(start, panel + 64, x, table);
+    b = madd(f32x4.mul(f32x4.convert_i32x4_s(j), loadHalves4(panel + 136)), xs, b);
+    x += xStride;
+  }
+  v128.store(sums, a);
+  v128.store(sums, b, 16);
+}
+
+function timesValuesXS(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  const table = shifted(values());
+  const shift = negativeShift();
+  let total0 = f32x4.splat(0);
+  let total1 = total0;
+  for (let block = columns >> 8; block > 0; block--) {
+    let a = f32x4.splat(0);
+    let b = a;
+    let scale = panel;
+    const d = panel + 64;
+    panel += XS_SCALES;
+    for (const end = panel + 8 * GROUP; panel < end; panel += GROUP) {
+      const start = shiftSums(shift, x);
+      const xs = v128.load_splat<f32>(x, 32);
+      const i = addQuadDots(start, panel, x, table);
+      a = madd(f32x4.mul(f32x4.convert_i32x4_s(i), floats4(scale)), xs, a);
+      const j = addQuadDots(start, panel + 64, x, table);
+      b = madd(f32x4.mul(f32x4.convert_i32x4_s(j), floats4(scale + 4)), xs, b);
+      scale += 8;
+      x += xStride;
+    }
+    total0 = madd(a, loadHalves4(d), total0);
+    total1 = madd(b, loadHalves4(d + 8), total1);
+  }
+  v128.store(sums, total0);
+  v128.store(sums, total1, 16);
+}
+
 export function timesIQ4_NL(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  if (ACCUMULATING_DOT) return timesValuesNL(panel, columns, x, xStride, sums);
   const table = rests();
   const one = i16x8.splat(1);
   const sixteen = i16x8.splat(16);
@@ -159,6 +221,7 @@ export function timesIQ4_NL(panel: usize, columns: i32, x: usize, xStride: usize
 }
 
 export function timesIQ4_XS(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  if (ACCUMULATING_DOT) return timesValuesXS(panel, columns, x, xStride, sums);
   const table = rests();
   const rows = spread(QUAD_SIGNED);
   const offset = i16x8.splat(-<i16>OFFSET);
@@ -227,7 +290,7 @@ function floats4(bytes: usize): v128 {
 @inline
 function unpackNL(panel: usize, columns: i32, rest: bool, codes: usize, scales: usize, mins: usize): void {
   const k = <usize>columns;
-  const table = rests();
+  const table = ACCUMULATING_DOT ? shifted(values()) : rests();
   for (const end = codes + 4 * k; codes < end; codes += 128) {
     unpackQuad(panel, rest, table, codes);
     unpackQuad(panel + 64, rest, table, codes + 4 * k);
@@ -241,7 +304,7 @@ function unpackNL(panel: usize, columns: i32, rest: bool, codes: usize, scales: 
 @inline
 function unpackXS(panel: usize, columns: i32, rest: bool, codes: usize, scales: usize, mins: usize): void {
   const k = <usize>columns;
-  const table = rests();
+  const table = ACCUMULATING_DOT ? shifted(values()) : rests();
   for (const end = codes + 4 * k; codes < end; ) {
     let scale = panel;
     const low = loadHalves4(panel + 64);
@@ -261,14 +324,15 @@ function unpackXS(panel: usize, columns: i32, rest: bool, codes: usize, scales: 
   }
 }
 
-// The unpacked panels of the codes, with 16 times the scales, and then those of the rests, with the minima.
+// The unpacked panels of the values, or those of the codes, with 16 times the scales, and then those of the rests, with
+// the minima.
 
 export function unpackIQ4_NL(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
-  unpackNL(panel, columns, false, codes, scales, mins);
+  unpackNL(panel, columns, ACCUMULATING_DOT != 0, codes, scales, mins);
 }
 
 export function unpackIQ4_XS(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
-  unpackXS(panel, columns, false, codes, scales, mins);
+  unpackXS(panel, columns, ACCUMULATING_DOT != 0, codes, scales, mins);
 }
 
 export const REST_STEPS: i32 = 26;

@@ -1,8 +1,9 @@
 import { madd } from '../math';
+import { addDots16, negativeShift, shifted, shiftSums } from '../dot-bytes';
 import { loadHalves4 } from './halves';
 
 // Q8_0: per 32 columns, f16[8] scales, then for each four rows i8[16][4][2]: two columns of each row side by side, as
-// products in words take them.
+// products in words take them; or i8[8][4][4], four columns of each row, shifted (dot-bytes.ts).
 
 const BLOCK: usize = 34;
 const GROUP: usize = 272;
@@ -12,8 +13,17 @@ export function packQ8_0(source: usize, rowBytes: usize, columns: i32, target: u
     for (let row: usize = 0; row < 8; row++) {
       const from = source + row * rowBytes + group * BLOCK;
       store<u16>(target + 2 * row, load<u16>(from));
-      const to = target + 16 + (row >> 2) * 128 + (row & 3) * 2;
+      const quad = target + 16 + (row >> 2) * 128;
+      if (ACCUMULATING_DOT) {
+        const to = quad + (row & 3) * 4;
+        for (let i: usize = 0; i < 8; i++) store<u32>(to + 16 * i, load<u32>(from + 4 * i, 2));
+        continue;
+      }
+      const to = quad + (row & 3) * 2;
       for (let pair: usize = 0; pair < 16; pair++) store<u16>(to + 8 * pair, load<u16>(from + 2 * pair, 2));
+    }
+    if (ACCUMULATING_DOT) {
+      for (let i: usize = 16; i < GROUP; i += 16) v128.store(target + i, shifted(v128.load(target + i)));
     }
     target += GROUP;
   }
@@ -25,7 +35,34 @@ function dot(panel: usize, x: v128): v128 {
   return i32x4.dot_i16x8_s(v128.load_ext<i8>(panel), x);
 }
 
+/** 32 columns of four rows times a token's. */
+@inline
+function addDots32(sums: v128, quad: usize, x: usize): v128 {
+  sums = addDots16(
+    sums, v128.load(quad), v128.load(quad, 16), v128.load(quad, 32), v128.load(quad, 48), x);
+  return addDots16(
+    sums, v128.load(quad, 64), v128.load(quad, 80), v128.load(quad, 96), v128.load(quad, 112), x + 16);
+}
+
+function timesBytes(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  const shift = negativeShift();
+  let low = f32x4.splat(0);
+  let high = low;
+  for (const end = panel + (<usize>columns >> 5) * GROUP; panel < end; panel += GROUP) {
+    const start = shiftSums(shift, x);
+    const scale = v128.load_splat<f32>(x, 32);
+    const a = addDots32(start, panel + 16, x);
+    low = madd(f32x4.mul(f32x4.convert_i32x4_s(a), loadHalves4(panel)), scale, low);
+    const b = addDots32(start, panel + 144, x);
+    high = madd(f32x4.mul(f32x4.convert_i32x4_s(b), loadHalves4(panel + 8)), scale, high);
+    x += xStride;
+  }
+  v128.store(sums, low);
+  v128.store(sums, high, 16);
+}
+
 export function timesQ8_0(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
+  if (ACCUMULATING_DOT) return timesBytes(panel, columns, x, xStride, sums);
   let low = f32x4.splat(0);
   let high = low;
   for (const end = panel + (<usize>columns >> 5) * GROUP; panel < end; panel += GROUP) {

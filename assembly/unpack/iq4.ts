@@ -2,8 +2,9 @@ import { highNibbles, loadHalf, lookUp, lowNibbles, storeProducts8, zipNibbles }
 
 // Layouts: src/quant/iq4.ts.
 
+/** What the codes stand for. */
 @inline
-function values(): v128 {
+export function values(): v128 {
   return i8x16(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113);
 }
 

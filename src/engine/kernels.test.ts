@@ -1,11 +1,11 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { ggmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
 import { codeRange, hasMins, unpackedGroup } from '../quant/unpacked-layout.js';
-import { bestSimdBuild } from './kernels.js';
+import { bestSimdBuild, compileKernels } from './kernels.js';
 import { laneScratchBytes } from './operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from './products.js';
-import { KernelBench, randomFloats } from './testing/kernel-bench.js';
+import { describeBuilds, KernelBench, randomFloats, runsHere, SIMD_BUILDS } from './testing/kernel-bench.js';
 
 function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
   expect(found.length).toBe(expected.length);
@@ -14,14 +14,18 @@ function expectClose(found: ArrayLike<number>, expected: ArrayLike<number>, tole
   expect(worst).toBeLessThanOrEqual(tolerance);
 }
 
-it('chooses the relaxed build where the engine has relaxed SIMD', async () => {
-  expect(['relaxed', 'plain']).toContain(await bestSimdBuild());
+it('runs the builds up to the best one and refuses faster ones', async () => {
+  const best = SIMD_BUILDS.indexOf(await bestSimdBuild());
+  for (const [i, build] of SIMD_BUILDS.entries()) {
+    expect(runsHere(build)).toBe(i <= best);
+    if (i <= best) expect(await compileKernels(build)).toBeInstanceOf(WebAssembly.Module);
+    else await expect(compileKernels(build)).rejects.toMatchObject({ code: 'simd-missing' });
+  }
 });
 
-describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
+describeBuilds('kernels', (build) => {
   let bench: KernelBench;
   beforeAll(async () => {
-    await bestSimdBuild();
     bench = await KernelBench.create(build, 1024);
   });
 
@@ -229,7 +233,7 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
       for (const tokens of [1, 6]) {
         const x = randomFloats(tokens * columns, 12);
         const blocks = bench.allocate((x.length / 32) * WORD_BLOCK);
-        const rounded = quantize(x, columns, max - min < 128, blocks);
+        const rounded = quantize(x, columns, max - min <= bench.kernels.greatestCode(), blocks);
         const expected = new Float32Array(tokens * rows);
         let magnitude = 0;
         for (let t = 0; t < tokens; t++) {
@@ -282,7 +286,7 @@ describe.each(['plain', 'relaxed'] as const)('kernels, %s SIMD', (build) => {
       const multiply = (batch: Float32Array) => {
         const tokens = batch.length / columns;
         const blocks = bench.allocate((batch.length / 32) * WORD_BLOCK);
-        quantize(batch, columns, max - min < 128, blocks);
+        quantize(batch, columns, max - min <= bench.kernels.greatestCode(), blocks);
         const y = bench.floats(new Float32Array(tokens * rows).fill(1));
         bench.kernels.matmulQuantized(
           id,

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { setFlagsFromString } from 'node:v8';
+import { CriaError } from '../base/errors.js';
 
 /**
  * The exports of the compiled kernels (assembly/), one instance per arena. Addresses and byte counts are numbers
@@ -8,6 +9,10 @@ import { setFlagsFromString } from 'node:v8';
  */
 export interface Kernels {
   setTables(address: number): void;
+  /** Greatest unsigned code of weights that products with activations in bytes take: 127, or 255 of the build `dot`. */
+  greatestCode(): number;
+  /** To be called once: prepares the build `dot` (assembly/dot-bytes.ts). */
+  setCodeShift(): void;
   unpack(type: number, source: number, codes: number, scales: number, mins: number, blocks: number): void;
   unpackFloat(type: number, source: number, target: number, count: number): void;
   dequantizeRow(
@@ -129,14 +134,20 @@ export interface Kernels {
   accumulateSquares(x: number, rowBytes: number, rows: number, sums: number, n: number): void;
 }
 
-export type SimdBuild = 'relaxed' | 'plain';
+/**
+ * `relaxed` has fused multiply-adds and products of bytes; `dot` needs a processor, and an engine, that multiplies and
+ * accumulates whole bytes in one instruction (assembly/dot-bytes.ts).
+ */
+export type SimdBuild = 'dot' | 'relaxed' | 'plain';
+
+const SPEED = { plain: 0, relaxed: 1, dot: 2 } as const;
+const FILES = { dot: '#kernels-dot', relaxed: '#kernels-relaxed', plain: '#kernels' } as const;
 
 const require = createRequire(import.meta.url);
 const compiled = new Map<SimdBuild, Promise<WebAssembly.Module>>();
 
 async function compileBuild(build: SimdBuild): Promise<WebAssembly.Module> {
-  const bytes = await readFile(require.resolve(build === 'relaxed' ? '#kernels-relaxed' : '#kernels'));
-  return WebAssembly.compile(bytes);
+  return WebAssembly.compile(await readFile(require.resolve(FILES[build])));
 }
 
 async function relaxedSimdWorks(): Promise<boolean> {
@@ -147,17 +158,44 @@ async function relaxedSimdWorks(): Promise<boolean> {
   return WebAssembly.validate(bytes);
 }
 
+/** Whether products of bytes are exact with bytes from 128 on, be they unsigned or negative. */
+async function dotsAreExact(): Promise<boolean> {
+  const module = await WebAssembly.compile(await readFile(require.resolve('#dot-probe')));
+  const fourProducts = new WebAssembly.Instance(module, {}).exports.fourProducts as (
+    x: number,
+    w: number,
+  ) => number;
+  const exact = (w: (code: number) => number) =>
+    [-127, -1, 1, 127].every((x) =>
+      [0, 1, 127, 128, 255].every((code) => fourProducts(x, code) === 4 * x * w(code)),
+    );
+  return exact((code) => code) || exact((code) => (code << 24) >> 24);
+}
+
+async function probe(): Promise<SimdBuild> {
+  if (!(await relaxedSimdWorks())) return 'plain';
+  return (await dotsAreExact()) ? 'dot' : 'relaxed';
+}
+
 let probed: Promise<SimdBuild> | undefined;
 
-/** The fastest build of the kernels this JavaScript engine can run. */
+/** The fastest build of the kernels this JavaScript engine and processor can run. */
 export function bestSimdBuild(): Promise<SimdBuild> {
-  probed ??= relaxedSimdWorks().then((works) => (works ? 'relaxed' : 'plain'));
+  probed ??= probe();
   return probed;
 }
 
-/** Compiles the kernels, once per build and process. `build` is probed for when absent. */
+/**
+ * Compiles the kernels, once per build and process. `build` is probed for when absent.
+ * @throws CriaError `simd-missing` where this machine cannot run `build`
+ */
 export async function compileKernels(build?: SimdBuild): Promise<WebAssembly.Module> {
-  const chosen = build ?? (await bestSimdBuild());
+  const best = await bestSimdBuild();
+  const chosen = build ?? best;
+  if (SPEED[chosen] > SPEED[best]) {
+    const message = `this machine runs the SIMD builds up to '${best}', not '${chosen}'`;
+    throw new CriaError('unsupported', 'simd-missing', message);
+  }
   let module = compiled.get(chosen);
   if (!module) {
     module = compileBuild(chosen);
@@ -178,5 +216,6 @@ export function instantiateKernels(
   const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
   const kernels = instance.exports as unknown as Kernels;
   kernels.setTables(tables);
+  kernels.setCodeShift();
   return kernels;
 }

@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { type GgmlType, rowBytes } from '../formats/ggml-types.js';
 import { blockFormat, WEIGHT_TYPES } from '../quant/index.js';
 import {
@@ -8,10 +8,9 @@ import {
   packedPanelBytes,
   type RepackMode,
 } from '../quant/packed-layout.js';
-import { bestSimdBuild } from './kernels.js';
 import { laneScratchBytes } from './operations.js';
 import { BYTE_BLOCK, WORD_BLOCK } from './products.js';
-import { KernelBench, randomFloats } from './testing/kernel-bench.js';
+import { describeBuilds, KernelBench, randomFloats } from './testing/kernel-bench.js';
 
 const COLUMNS = 512;
 const PANELS = 2;
@@ -49,10 +48,9 @@ it.each(forms)(
   },
 );
 
-describe.each(['plain', 'relaxed'] as const)('packed products, %s SIMD', (build) => {
+describeBuilds('packed products', (build) => {
   let bench: KernelBench;
   beforeAll(async () => {
-    await bestSimdBuild();
     bench = await KernelBench.create(build, 1024);
   });
 
@@ -81,7 +79,7 @@ describe.each(['plain', 'relaxed'] as const)('packed products, %s SIMD', (build)
     ({ type, form }) => {
       const panelBytes = packedPanelBytes(form, COLUMNS);
       const size = rowBytes(type, COLUMNS);
-      const bytes = packedActivations(form) === 'bytes';
+      const bytes = packedActivations(form, bench.kernels.greatestCode()) === 'bytes';
       const scratch = bench.allocate(laneScratchBytes(COLUMNS, 32, 1));
       const panels = bench.allocate(panelBytes * PANELS);
       const after = bench.bytes(new Uint8Array(64).fill(0x55));

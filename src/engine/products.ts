@@ -30,11 +30,11 @@ export function laneRows(rows: number, lanes: number): number {
 
 type ActivationForm = 'floats' | 'bytes' | 'words';
 
-/** What the kernels multiply a matrix with; they take bytes for codes less than 128 apart. */
-function activationForm({ float, form, minCode, maxCode }: Matrix): ActivationForm {
+/** What kernels that take unsigned codes up to `greatestCode` with bytes multiply a matrix with. */
+function activationForm({ float, form, minCode, maxCode }: Matrix, greatestCode: number): ActivationForm {
   if (float) return 'floats';
-  if (form !== 0) return packedActivations(form);
-  return maxCode - minCode < 128 ? 'bytes' : 'words';
+  if (form !== 0) return packedActivations(form, greatestCode);
+  return maxCode - minCode <= greatestCode ? 'bytes' : 'words';
 }
 
 /** All tokens against all rows of each matrix. */
@@ -46,10 +46,12 @@ export function everyToken(count: number): Run[] {
 export class Products {
   readonly lane: Lane;
   readonly #staging: Staging;
+  readonly #greatestCode: number;
 
   constructor(lane: Lane, staging: Staging) {
     this.lane = lane;
     this.#staging = staging;
+    this.#greatestCode = lane.home.kernels.greatestCode();
   }
 
   /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`. */
@@ -119,7 +121,7 @@ export class Products {
     for (const { matrix } of targets) {
       for (const piece of piecesOf(matrix, run)) {
         if (matrix.float && piece.arena === 0) continue;
-        const form = activationForm(matrix);
+        const form = activationForm(matrix, this.#greatestCode);
         const key = `${piece.arena} ${form}`;
         if (done.has(key)) continue;
         done.add(key);
@@ -197,7 +199,7 @@ export class Products {
     const w =
       piece.offset + (matrix.form === 0 ? start * matrix.rowBytes : (start / PANEL_ROWS) * matrix.panelBytes);
     const { typeId, rowBytes, columns, blocks, group } = matrix;
-    const form = activationForm(matrix);
+    const form = activationForm(matrix, this.#greatestCode);
     if (form === 'floats') {
       const source = (away ? this.#staging.x : x.offset) + run.first * columns * 4;
       const { matmulFloat } = arena.kernels;

@@ -19,44 +19,44 @@ interface PackedForm {
   /** Bytes of a panel per `columns` columns. */
   readonly bytes: number;
   readonly columns: number;
-  /** What the kernels multiply it with: 8-bit activations in bytes or in words. */
-  readonly activations: 'bytes' | 'words';
+  /** Greatest of its codes when made unsigned, where that is more than 127. */
+  readonly greatestCode?: number;
 }
 
 const LEAN: Partial<Record<GgmlType, PackedForm>> = {
-  Q4_0: { bytes: 144, columns: 32, activations: 'bytes' },
-  Q4_1: { bytes: 160, columns: 32, activations: 'bytes' },
-  Q5_0: { bytes: 176, columns: 32, activations: 'bytes' },
-  Q5_1: { bytes: 192, columns: 32, activations: 'bytes' },
-  Q2_K: { bytes: 672, columns: 256, activations: 'bytes' },
-  Q3_K: { bytes: 912, columns: 256, activations: 'bytes' },
-  Q6_K: { bytes: 1680, columns: 256, activations: 'bytes' },
-  Q8_0: { bytes: 272, columns: 32, activations: 'words' },
-  Q4_K: { bytes: 1184, columns: 256, activations: 'bytes' },
-  Q5_K: { bytes: 1440, columns: 256, activations: 'bytes' },
-  IQ2_XXS: { bytes: 560, columns: 256, activations: 'bytes' },
-  IQ2_XS: { bytes: 656, columns: 256, activations: 'bytes' },
-  IQ2_S: { bytes: 656, columns: 256, activations: 'bytes' },
-  IQ1_S: { bytes: 432, columns: 256, activations: 'bytes' },
-  IQ1_M: { bytes: 464, columns: 256, activations: 'bytes' },
-  IQ3_XXS: { bytes: 816, columns: 256, activations: 'bytes' },
-  IQ3_S: { bytes: 944, columns: 256, activations: 'bytes' },
-  IQ4_NL: { bytes: 144, columns: 32, activations: 'bytes' },
-  IQ4_XS: { bytes: 1104, columns: 256, activations: 'bytes' },
-  MXFP4: { bytes: 144, columns: 32, activations: 'bytes' },
-  NVFP4: { bytes: 160, columns: 32, activations: 'bytes' },
-  Q1_0: { bytes: 144, columns: 128, activations: 'bytes' },
-  Q2_0: { bytes: 144, columns: 64, activations: 'bytes' },
-  TQ2_0: { bytes: 528, columns: 256, activations: 'bytes' },
+  Q4_0: { bytes: 144, columns: 32 },
+  Q4_1: { bytes: 160, columns: 32 },
+  Q5_0: { bytes: 176, columns: 32 },
+  Q5_1: { bytes: 192, columns: 32 },
+  Q2_K: { bytes: 672, columns: 256 },
+  Q3_K: { bytes: 912, columns: 256 },
+  Q6_K: { bytes: 1680, columns: 256 },
+  Q8_0: { bytes: 272, columns: 32, greatestCode: 255 },
+  Q4_K: { bytes: 1184, columns: 256 },
+  Q5_K: { bytes: 1440, columns: 256 },
+  IQ2_XXS: { bytes: 560, columns: 256 },
+  IQ2_XS: { bytes: 656, columns: 256 },
+  IQ2_S: { bytes: 656, columns: 256 },
+  IQ1_S: { bytes: 432, columns: 256 },
+  IQ1_M: { bytes: 464, columns: 256 },
+  IQ3_XXS: { bytes: 816, columns: 256 },
+  IQ3_S: { bytes: 944, columns: 256 },
+  IQ4_NL: { bytes: 144, columns: 32 },
+  IQ4_XS: { bytes: 1104, columns: 256 },
+  MXFP4: { bytes: 144, columns: 32 },
+  NVFP4: { bytes: 160, columns: 32 },
+  Q1_0: { bytes: 144, columns: 128 },
+  Q2_0: { bytes: 144, columns: 64 },
+  TQ2_0: { bytes: 528, columns: 256 },
 };
 
 const FULL: Partial<Record<GgmlType, PackedForm>> = {
-  TQ1_0: { bytes: 528, columns: 256, activations: 'bytes' },
-  IQ2_XXS: { bytes: 1104, columns: 256, activations: 'bytes' },
-  IQ2_XS: { bytes: 1168, columns: 256, activations: 'bytes' },
-  IQ2_S: { bytes: 1168, columns: 256, activations: 'bytes' },
-  IQ3_XXS: { bytes: 1104, columns: 256, activations: 'bytes' },
-  IQ3_S: { bytes: 1104, columns: 256, activations: 'bytes' },
+  TQ1_0: { bytes: 528, columns: 256 },
+  IQ2_XXS: { bytes: 1104, columns: 256 },
+  IQ2_XS: { bytes: 1168, columns: 256 },
+  IQ2_S: { bytes: 1168, columns: 256 },
+  IQ3_XXS: { bytes: 1104, columns: 256 },
+  IQ3_S: { bytes: 1104, columns: 256 },
 };
 
 const FORMS = new Map<number, PackedForm>([
@@ -77,9 +77,11 @@ export function packedPanelBytes(form: number, columns: number): number {
   return (columns / unit) * bytes;
 }
 
-/** The activations that a form is multiplied with. */
-export function packedActivations(form: number): 'bytes' | 'words' {
-  return describe(form).activations;
+/**
+ * The activations that a form is multiplied with, by kernels that take codes up to `greatestCode` (Kernels) with bytes.
+ */
+export function packedActivations(form: number, greatestCode: number): 'bytes' | 'words' {
+  return (describe(form).greatestCode ?? 0) <= greatestCode ? 'bytes' : 'words';
 }
 
 function describe(form: number): PackedForm {

@@ -1,5 +1,31 @@
+import { describe } from 'vitest';
 import { kernelTables } from '../../quant/kernel-tables.js';
-import { compileKernels, instantiateKernels, type Kernels, type SimdBuild } from '../kernels.js';
+import {
+  bestSimdBuild,
+  compileKernels,
+  instantiateKernels,
+  type Kernels,
+  type SimdBuild,
+} from '../kernels.js';
+
+/** From the slowest on. */
+export const SIMD_BUILDS: readonly SimdBuild[] = ['plain', 'relaxed', 'dot'];
+
+const best = await bestSimdBuild();
+
+/** Whether this JavaScript engine and processor run a build, and its products are exact here. */
+export function runsHere(build: SimdBuild): boolean {
+  return SIMD_BUILDS.indexOf(build) <= SIMD_BUILDS.indexOf(best);
+}
+
+/** Tests for each build, skipped where the machine does not run it. */
+export function describeBuilds(name: string, tests: (build: SimdBuild) => void): void {
+  for (const build of SIMD_BUILDS) {
+    const title = `${name}, ${build} SIMD`;
+    if (runsHere(build)) describe(title, () => tests(build));
+    else describe.skip(`${title} (not on this machine)`, () => tests(build));
+  }
+}
 
 /** Kernels over a small memory of their own, with a bump allocator: what kernel tests run on. */
 export class KernelBench {
