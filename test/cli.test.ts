@@ -219,6 +219,22 @@ describe('cria split, merge and convert', () => {
   });
 });
 
+describe('adapters', () => {
+  it('are converted, run, and merged into a model that writes the same', async () => {
+    const [adapter, merged] = [join(folder, 'adapter.gguf'), join(folder, 'merged.gguf')];
+    const converted = await cria(['convert', goldenPath('lora'), '--base', model, '-o', adapter]);
+    expect(converted).toEqual({ code: 0, stdout: `${adapter}\n`, stderr: '' });
+    const scaled = ['--lora-scaled', adapter, '0.75'];
+    const mergedOutcome = await cria(['merge-lora', model, ...scaled, '--type', 'f32', '-o', merged]);
+    expect(mergedOutcome).toMatchObject({ code: 0, stdout: `${merged}\n` });
+    const write = ['-no-cnv', '-p', 'Once upon a time', '-n', '16', '--temp', '0'];
+    const beside = await cria(['run', model, ...write, ...scaled]);
+    expect(beside.code).toBe(0);
+    expect(beside.stderr).not.toContain('trained');
+    expect((await cria(['run', merged, ...write])).stdout).toBe(beside.stdout);
+  });
+});
+
 describe('cria evaluate perplexity', () => {
   it('prints one JSON object', async () => {
     const text = join(NANO_SCOUT, 'evaluation.txt');
@@ -364,6 +380,8 @@ describe('bad input', () => {
     ['a context beyond reason', 'run /nano.gguf -p x -c 999999999999', 2, /context/],
     ['a bad template', 'run /nano.gguf -p x --chat-template-file /bad.jinja', 4, /chat template/],
     ['too short a text', 'evaluate perplexity /nano.gguf -f /short.txt', 2, /at least 512 tokens/],
+    ['a model as adapter', 'run /nano.gguf -p x --lora /nano.gguf', 4, /expected general.type "adapter"/],
+    ['a merge of nothing', 'merge-lora /nano.gguf -o OUT', 2, /--lora FILE/],
     ['no chats', 'calibrate /nano.gguf -f /bad.jsonl -o OUT', 4, /bad\.jsonl' line 1: expected a chat/],
     [
       'a matrix that is none',
