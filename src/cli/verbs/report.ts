@@ -13,7 +13,7 @@ import { evaluateDivergence } from '../../evaluate/index.js';
 import { readImatrix } from '../../formats/imatrix/index.js';
 import type { TensorSource } from '../../formats/tensor-source.js';
 import { loadFromSource } from '../../generate/load-model.js';
-import { integer, text } from '../options.js';
+import { integer, text, texts } from '../options.js';
 import { readPromptInput } from '../text-input.js';
 import { defineVerb, type Terminal } from '../verb.js';
 import { withProgress } from '../work-progress.js';
@@ -33,6 +33,9 @@ export const reportVerb = defineVerb({
     json: text(['--json'], 'FILE', { help: 'the JSON file to write; - for standard output' }),
     imatrix: text(['--imatrix'], 'FILE', {
       help: 'the importance matrix: weighs the errors, and shows which experts calibration reached',
+    }),
+    bnb: texts(['--bnb'], 'DIR', {
+      help: "a checkpoint of 'cria export' in 4 bits: its error by layer beside 4 bits throughout",
     }),
     file: text(['-f', '--file'], 'TEXT', {
       help: 'measure perplexity and divergence from the original on this text (- for standard input)',
@@ -68,7 +71,7 @@ export const reportVerb = defineVerb({
     const content = values.file === undefined ? undefined : await readPromptInput(terminal, values.file);
     const sources: TensorSource[] = [];
     try {
-      for (const path of [original, ...quantized]) sources.push(await openModel(path));
+      for (const path of [original, ...quantized, ...values.bnb]) sources.push(await openModel(path));
       await refuseOverwriting((await Promise.all(sources.map(inputFiles))).flat(), outputs);
       const report = await makeReport(terminal, sources, { ...values, content });
       if (output !== undefined) await writeFileAtomic(output, reportPage(report));
@@ -84,6 +87,8 @@ export const reportVerb = defineVerb({
 
 interface Settings {
   readonly imatrix: string | undefined;
+  /** How many of the sources, the last ones, these are. */
+  readonly bnb: readonly string[];
   readonly file: string | undefined;
   readonly content: string | undefined;
   readonly contextSize: number;
@@ -96,14 +101,16 @@ async function makeReport(
   sources: readonly TensorSource[],
   settings: Settings,
 ): Promise<Report> {
-  const [original, ...files] = sources as [TensorSource, ...TensorSource[]];
+  const [original, ...compared] = sources as [TensorSource, ...TensorSource[]];
+  const files = compared.slice(0, compared.length - settings.bnb.length);
+  const checkpoints = compared.slice(files.length);
   const imatrix =
     settings.imatrix === undefined
       ? undefined
       : { file: settings.imatrix, imatrix: await readImatrix(settings.imatrix) };
   const importance = imatrix && entriesOfModel(imatrix.imatrix, original.tensors.values());
   const rounding = await withProgress(terminal, { label: 'comparing weights', unit: 'items' }, (onProgress) =>
-    roundingErrors(original, files, { importance, onProgress }),
+    roundingErrors(original, compared, { importance, onProgress }),
   );
   const qualities = await evaluateFiles(terminal, original, files, settings);
   return buildReport({
@@ -111,6 +118,10 @@ async function makeReport(
     files: await Promise.all(
       files.map(async (source, i) => ({ source, bytes: await fileBytes(source), quality: qualities[i] })),
     ),
+    fourBit:
+      checkpoints.length === 0
+        ? undefined
+        : await Promise.all(checkpoints.map(async (source) => ({ source, bytes: await fileBytes(source) }))),
     rounding,
     imatrix,
     evaluationText:

@@ -65,6 +65,23 @@ export interface ReportFile extends TypeChoice {
   readonly tensors: readonly FileTensor[];
 }
 
+/** A bitsandbytes checkpoint of the model. */
+export interface FourBitCheckpoint {
+  readonly label: string;
+  /** All its files. */
+  readonly bytes: number;
+  /** Averaged over the weights, as in `ReportFile`. */
+  readonly error: RoundingError;
+  /** Weight matrices that are as in the original. */
+  readonly kept: readonly string[];
+  /** Error of each layer, ascending, beside that of NF4 throughout. */
+  readonly layers: readonly {
+    readonly layer: number;
+    readonly plain: RoundingError;
+    readonly error: RoundingError;
+  }[];
+}
+
 /** All that the page shows; JSON as it is. Errors are shares of the squared weights, divergences nats. */
 export interface Report {
   readonly format: 'cria-report';
@@ -86,6 +103,8 @@ export interface Report {
   readonly nf4: { readonly bitsPerWeight: number; readonly error: RoundingError };
   /** Ascending in size. */
   readonly files: readonly ReportFile[];
+  /** Where checkpoints of bitsandbytes were compared, too. */
+  readonly fourBit?: readonly FourBitCheckpoint[];
   readonly importance?: {
     readonly file: string;
     readonly datasets: readonly string[];
@@ -104,7 +123,9 @@ export interface ReportInputs {
     readonly bytes: number;
     readonly quality?: MeasuredQuality;
   }[];
-  /** By `roundingErrors`, with the files in the same order. */
+  /** Checkpoints of bitsandbytes. */
+  readonly fourBit?: readonly { readonly source: TensorSource; readonly bytes: number }[];
+  /** By `roundingErrors`, with the files in the same order, then the checkpoints. */
   readonly rounding: ReadonlyMap<string, TensorRounding>;
   readonly imatrix?: { readonly file: string; readonly imatrix: Imatrix };
   readonly evaluationText?: string;
@@ -163,6 +184,13 @@ export function buildReport(inputs: ReportInputs): Report {
       ),
     },
     files: files.sort((a, b) => a.bytes - b.bytes),
+    fourBit: inputs.fourBit?.map(({ source: checkpoint, bytes }, index) =>
+      describeFourBit(
+        tensors,
+        tensors.map(({ name }) => rounding.get(name)!.files[inputs.files.length + index]!),
+        { label: basename(checkpoint.path), bytes },
+      ),
+    ),
     importance: imatrix && {
       file: basename(imatrix.file),
       datasets: imatrix.imatrix.datasets,
@@ -189,6 +217,34 @@ function describeTensor(
     type: info.type,
     floor: floorOfTensor(info, imatrix),
     nf4,
+  };
+}
+
+function describeFourBit(
+  tensors: readonly ReportTensor[],
+  errors: readonly RoundingError[],
+  about: Pick<FourBitCheckpoint, 'label' | 'bytes'>,
+): FourBitCheckpoint {
+  const layers = [...new Set(tensors.flatMap(({ layer }) => layer ?? []))].sort((a, b) => a - b);
+  return {
+    ...about,
+    error: meanError(tensors, errors),
+    kept: tensors.flatMap(({ name }, i) => (errors[i]!.plain === 0 ? [name] : [])),
+    layers: layers.map((layer) => {
+      const places = [...tensors.keys()].filter((i) => tensors[i]!.layer === layer);
+      const inLayer = places.map((i) => tensors[i]!);
+      return {
+        layer,
+        plain: meanError(
+          inLayer,
+          inLayer.map(({ nf4 }) => nf4),
+        ),
+        error: meanError(
+          inLayer,
+          places.map((i) => errors[i]!),
+        ),
+      };
+    }),
   };
 }
 

@@ -155,7 +155,7 @@ ${notes.length > 0 ? html`<ul class="notes">${notes.map((note) => html`<li>${not
 const MAX_LINES = 9;
 
 function nf4Section(report: Report): Html {
-  const { tensors, nf4, files } = report;
+  const { tensors, nf4, files, fourBit = [] } = report;
   const layers = [...new Set(tensors.flatMap(({ layer }) => layer ?? []))].sort((a, b) => a - b);
   const byProjection = projectionsOf(tensors).map((name, i): Line => {
     const at = (layer: number) =>
@@ -185,14 +185,27 @@ function nf4Section(report: Report): Html {
       ),
     ),
   ];
+  const checkpoints = fourBit.map(
+    (checkpoint, i): Line => ({
+      name: checkpoint.label,
+      ...lineStyle(i),
+      dashed: true,
+      values: checkpoint.layers.map(({ error }) => error.weighted),
+    }),
+  );
+  const kept = fourBit.map(
+    (checkpoint) =>
+      html`<li>${checkpoint.label}, ${formatBytes(checkpoint.bytes)}: error ${percent(checkpoint.error.weighted)}${checkpoint.kept.length > 0 ? `; in 16 bits: ${checkpoint.kept.join(', ')}` : ''}</li>`,
+  );
   const wide = layers.length > WIDE_LAYERS;
   return html`<section id="nf4">
 <h2>Four bits as bitsandbytes rounds them</h2>
 <p class="muted">Relative error of NF4 in blocks of 64 (${nf4.bitsPerWeight} bits per weight) by layer: the layers and projections that stand out are those that a 4-bit checkpoint should leave alone. Over all matrices NF4 has an error of ${percent(nf4.error.weighted)}.</p>
 <div class="${wide ? 'stack' : 'pair'}">
 <div><h3>NF4, by projection</h3>${lineLegend(byProjection)}<div class="chart ${wide ? 'wide' : ''}">${layerLines(byProjection, layers, 'Relative error of NF4 by layer, one line for each projection')}</div></div>
-<div><h3>All projections together: NF4 and the files</h3>${lineLegend(lines)}<div class="chart ${wide ? 'wide' : ''}">${layerLines(lines, layers, 'Relative error by layer of NF4 and of the quantized files')}</div></div>
+<div><h3>All projections together: NF4 and the files</h3>${lineLegend([...lines, ...checkpoints])}<div class="chart ${wide ? 'wide' : ''}">${layerLines([...lines, ...checkpoints], layers, 'Relative error by layer of NF4 and of the quantized files')}</div></div>
 </div>
+${kept.length > 0 ? html`<ul class="notes">${kept}</ul>` : undefined}
 </section>`;
 }
 
