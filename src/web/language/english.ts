@@ -109,7 +109,6 @@ export const ENGLISH = {
   tools: 'Tools',
   toolsHint: 'A JSON list of functions, as in the OpenAI API. You give their results.',
   toolsInvalid: 'This is not a list of functions; it is not sent.',
-  data: 'Conversations',
   deleted: '“{title}” was deleted.',
   undo: 'Undo',
   imported: 'Imported: {n}',

@@ -110,7 +110,6 @@ export const JAPANESE: Readonly<Record<TextKey, string>> = {
   tools: 'ツール',
   toolsHint: 'OpenAI API と同じ形式の関数の JSON リスト。結果はあなたが入力します。',
   toolsInvalid: '関数のリストではないため、送信されません。',
-  data: '会話データ',
   deleted: '「{title}」を削除しました。',
   undo: '元に戻す',
   imported: '読み込んだ会話：{n} 件',
