@@ -107,6 +107,28 @@ describe('buildReport', () => {
     expect(report.coverage!.layers[0]!.expertTokens).toHaveLength(8);
   });
 
+  it('shows the error of 4-bit checkpoints by layer beside NF4', async () => {
+    const kept = 'blk.2.attn_v.weight';
+    // Q4_0 is about as coarse.
+    const all = uniformPlan([...source.tensors.values()], 'Q4_0');
+    const types = new Map([...all].filter(([name]) => name !== kept));
+    const checkpoint = rounded(source, '/models/nano-bnb-4bit', types);
+    const q8 = rounded(source, '/models/nano-Q8_0.gguf', uniformPlan([...source.tensors.values()], 'Q8_0'));
+    const rounding = await roundingErrors(source, [q8, checkpoint], { sampleWeights: 1024 });
+    const { fourBit } = buildReport({
+      original: { source, bytes: 3e7 },
+      files: [{ source: q8, bytes: 2e7 }],
+      fourBit: [{ source: checkpoint, bytes: 1e7 }],
+      rounding,
+    });
+    expect(fourBit).toMatchObject([{ label: 'nano-bnb-4bit', bytes: 1e7, kept: [kept] }]);
+    expect(fourBit![0]!.layers.map(({ layer }) => layer)).toEqual([0, 1, 2, 3, 4, 5]);
+    for (const { plain, error } of fourBit![0]!.layers) {
+      expect(error.plain / plain.plain).toBeGreaterThan(0.5);
+      expect(error.plain / plain.plain).toBeLessThan(2);
+    }
+  });
+
   it('is the same after a way through JSON', () => {
     expect(JSON.parse(JSON.stringify(report))).toEqual(report);
   });

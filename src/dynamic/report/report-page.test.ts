@@ -58,6 +58,15 @@ function sample(changes: Partial<Report> = {}): Report {
     sampled: false,
     nf4: { bitsPerWeight: 4.5, error },
     files: [file(HOSTILE, 'measured', 4000), file('Q4_K', 'static', 5000), file('UD', 'recipe', 6000)],
+    fourBit: [
+      {
+        label: HOSTILE,
+        bytes: 5000,
+        error,
+        kept: [HOSTILE],
+        layers: [0, 1].map((layer) => ({ layer, plain: error, error })),
+      },
+    ],
     importance: { file: HOSTILE, datasets: [HOSTILE], chunks: 3, chunkSize: 512 },
     coverage: {
       minTokens: 256,
