@@ -86,7 +86,14 @@ describe('adapters at run time', () => {
     const source = await openGguf(file);
     const adapter = await openAdapter(everything);
     const found: Float32Array[] = [];
-    for (const options of [{}, { arenaLimit: 16 * 2 ** 20 }, { cacheExperts: 3_000_000 }]) {
+    // In arenas of 6 MiB the factors do not go beside the activations.
+    const places = [
+      {},
+      { arenaLimit: 16 * 2 ** 20 },
+      { arenaLimit: 6 * 2 ** 20 },
+      { cacheExperts: 3_000_000 },
+    ];
+    for (const options of places) {
       const adapters = [{ adapter, scale: 0.5 }];
       const load = {
         threads: 2,
@@ -101,8 +108,7 @@ describe('adapters at run time', () => {
     }
     await source.close();
     await adapter.close();
-    expect(largestDifference(found[1]!, found[0]!)).toBe(0);
-    expect(largestDifference(found[2]!, found[0]!)).toBe(0);
+    for (const logits of found) expect(largestDifference(logits, found[0]!)).toBe(0);
   });
 
   it('differ between sequences of a batch', async () => {

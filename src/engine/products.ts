@@ -19,6 +19,13 @@ export interface Target {
   readonly accumulate?: boolean;
 }
 
+/** A product that is added to that of another matrix with as many rows. */
+export interface Addition {
+  readonly x: Buffer;
+  readonly matrix: Matrix;
+  readonly to: Target;
+}
+
 /** Columns of an activation block, and its bytes in both forms: see assembly/activations.ts. */
 export const ACTIVATION_GROUP = 32;
 export const BYTE_BLOCK = 64;
@@ -54,21 +61,32 @@ export class Products {
     this.#greatestCode = lane.home.kernels.greatestCode();
   }
 
-  /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`. */
-  multiply(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
-    this.#multiplyOwn(x, runs, targets);
+  /** y[t] (+)= matrix × x[t] for every target, all of which read the same `x`, and then the additions. */
+  multiply(
+    x: Buffer,
+    runs: readonly Run[],
+    targets: readonly Target[],
+    additions: readonly Addition[] = [],
+  ): void {
+    this.multiplyOwn(x, runs, targets);
+    this.#addOwn(runs, additions);
     this.lane.barrier();
   }
 
   /**
-   * gate.y[t] = silu(gate × x[t]) × (up × x[t]), with up.y as room; widths are multiples of 4.
-   * @param before changes the two products before they are put together, and ends with a barrier
+   * gate.y[t] = silu(gate × x[t]) × (up × x[t]), each with its additions, with up.y as room; widths are multiples of 4.
    */
-  multiplyGated(x: Buffer, runs: readonly Run[], gate: Target, up: Target, before?: () => void): void {
-    this.#multiplyOwn(x, runs, [gate, up]);
+  multiplyGated(
+    x: Buffer,
+    runs: readonly Run[],
+    gate: Target,
+    up: Target,
+    additions: readonly Addition[] = [],
+  ): void {
+    this.multiplyOwn(x, runs, [gate, up]);
+    const own = this.#addOwn(runs, additions);
     // Lanes go on with the columns that they computed themselves, unless the matrices are cut differently.
-    if (before || !runs.every((run) => cutAlike(gate.matrix, up.matrix, run))) this.lane.barrier();
-    before?.();
+    if (!own || !runs.every((run) => cutAlike(gate.matrix, up.matrix, run))) this.lane.barrier();
     const { kernels } = this.lane.home;
     for (const run of runs) {
       let column = 0;
@@ -84,8 +102,25 @@ export class Products {
     this.lane.barrier();
   }
 
-  /** As `multiply`; each lane's own rows only are complete at its end. */
-  #multiplyOwn(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
+  /** Adds to products that each lane has computed its own rows of; returns whether it added to no other rows. */
+  #addOwn(runs: readonly Run[], additions: readonly Addition[]): boolean {
+    let own = true;
+    for (const { x, to, matrix } of additions) {
+      // Matrices at home need no staging, which others may still read.
+      const independent = runs.every(
+        (run) =>
+          cutAlike(to.matrix, matrix, run) &&
+          piecesOf(matrix, run).every(({ arena }) => matrix.float && arena === 0),
+      );
+      if (!independent) this.lane.barrier();
+      own &&= independent;
+      this.multiplyOwn(x, runs, [{ matrix, y: to.y, accumulate: true }]);
+    }
+    return own;
+  }
+
+  /** As `multiply`; each lane's own rows only are complete at its end, which is no barrier. */
+  multiplyOwn(x: Buffer, runs: readonly Run[], targets: readonly Target[]): void {
     const tokens = runs.reduce((sum, { count }) => sum + count, 0);
     const divided = this.lane.divides(tokens * x.columns);
     let staged = false;

@@ -48,21 +48,29 @@ export function adapterWidth(adapters: readonly PlannedAdapter[]): number {
   return Math.max(0, ...[...names].map((name) => widthOf(partsOf(adapters, name))));
 }
 
-/** Makes room for adapters that fit the model. @param rows most rows of one product */
+export interface AdapterRequest {
+  readonly adapters: readonly PlannedAdapter[];
+  readonly sequences: number;
+  /** Most rows of one product. */
+  readonly rows: number;
+  /** Factors go to the home arena if they fit these bytes together: products with them are fastest there. */
+  readonly homeBytes: number;
+}
+
+/** Makes room for adapters that fit the model. */
 export function planAdapters(
-  adapters: readonly PlannedAdapter[],
+  { adapters, sequences, rows, homeBytes }: AdapterRequest,
   builder: LayoutBuilder,
-  sequences: number,
-  rows: number,
 ): AdapterLayout {
+  const atHome = factorBytes(adapters) <= homeBytes;
   const matrices = new Map<string, MatrixAdapters>();
   for (const { tensors } of adapters) {
     for (const { name, columns, rows: outputs, experts } of tensors.values()) {
       if (matrices.has(name)) continue;
       const parts = partsOf(adapters, name);
       const width = widthOf(parts);
-      const a = builder.floatMatrix(`${name}.lora_a`, columns, width, experts);
-      const b = builder.floatMatrix(`${name}.lora_b`, width, outputs, experts);
+      const a = builder.floatMatrix(`${name}.lora_a`, columns, width, experts, atHome);
+      const b = builder.floatMatrix(`${name}.lora_b`, width, outputs, experts, atHome);
       matrices.set(name, { a, b, width, parts });
     }
   }
@@ -73,6 +81,13 @@ export function planAdapters(
     scales: builder.buffer(sequences, adapters.length),
     products: Array.from({ length: SHARED_INPUT }, () => builder.buffer(rows, widest)),
   };
+}
+
+/** Bytes of all factors, without what ranks are rounded up by. */
+function factorBytes(adapters: readonly PlannedAdapter[]): number {
+  return adapters
+    .flatMap(({ tensors }) => [...tensors.values()])
+    .reduce((sum, { columns, rows, rank, experts }) => sum + 4 * experts * rank * (columns + rows), 0);
 }
 
 function partsOf(adapters: readonly PlannedAdapter[], name: string): AdapterPart[] {

@@ -1,10 +1,11 @@
 import type { Buffer } from '../engine/buffers.js';
 import type { Operations } from '../engine/operations.js';
-import type { Run, Target } from '../engine/products.js';
+import type { Addition, Run, Target } from '../engine/products.js';
+import { PANEL_ROWS } from '../quant/packed-layout.js';
 import type { AdapterLayout, MatrixAdapters } from './adapter-plan.js';
 
 /**
- * What adapters add to matrix products: y += scale · B (A x), each row with the scales of its sequence. All lanes make
+ * What adapters add to matrix products: y += B (scale · A x), each row with the scales of its sequence. All lanes make
  * the same calls. Rows whose scales are 0 get zeros added, and a step without any other costs nothing.
  */
 export class AdapterProducts {
@@ -33,32 +34,34 @@ export class AdapterProducts {
     }
   }
 
-  /** Whether a product with any of these matrices changes. */
-  changes(...targets: readonly Target[]): boolean {
-    return this.#used.size > 0 && targets.some(({ matrix }) => this.#adaptersOf(matrix.name) !== undefined);
-  }
-
-  /** Adds to products that are complete. @param sequences of the rows of `x` that the runs name */
-  add(x: Buffer, runs: readonly Run[], targets: readonly Target[], sequences: ArrayLike<number>): void {
-    if (!this.changes(...targets)) return;
-    const { products } = this.#ops;
-    const adapted = targets.flatMap(({ matrix, y }, i) => {
-      const adapters = this.#adaptersOf(matrix.name);
+  /**
+   * What is to be added to products of `x`; its own part, scale · A x, is complete.
+   * @param sequences of the rows of `x` that the runs name
+   */
+  additions(
+    x: Buffer,
+    runs: readonly Run[],
+    targets: readonly Target[],
+    sequences: ArrayLike<number>,
+  ): Addition[] {
+    if (this.#used.size === 0) return [];
+    const adapted = targets.flatMap((to, i) => {
+      const adapters = this.#adaptersOf(to.matrix.name);
       if (adapters === undefined) return [];
-      return [{ adapters, y, inner: { offset: this.#layout.products[i]!.offset, columns: adapters.width } }];
+      return [{ adapters, to, inner: { offset: this.#layout.products[i]!.offset, columns: adapters.width } }];
     });
-    products.multiply(
+    if (adapted.length === 0) return [];
+    const { products, lane } = this.#ops;
+    products.multiplyOwn(
       x,
       runs,
       adapted.map(({ adapters, inner }) => ({ matrix: adapters.a, y: inner })),
     );
     if (!this.#unscaled) {
-      for (const { adapters, inner } of adapted) this.#scaleRows(adapters, inner, runs, sequences);
-      this.#ops.lane.barrier();
+      for (const { adapters, inner } of adapted) this.#scaleOwn(adapters, inner, runs, sequences);
     }
-    for (const { adapters, y, inner } of adapted) {
-      products.multiply(inner, runs, [{ matrix: adapters.b, y, accumulate: true }]);
-    }
+    lane.barrier();
+    return adapted.map(({ adapters, to, inner }) => ({ x: inner, matrix: adapters.b, to }));
   }
 
   #adaptersOf(name: string): MatrixAdapters | undefined {
@@ -66,23 +69,26 @@ export class AdapterProducts {
     return adapters?.parts.some(({ adapter }) => this.#used.has(adapter)) ? adapters : undefined;
   }
 
-  #scaleRows(
-    { parts }: MatrixAdapters,
+  /** Scales the columns of A x that this lane computed. */
+  #scaleOwn(
+    { width, parts }: MatrixAdapters,
     inner: Buffer,
     runs: readonly Run[],
     sequences: ArrayLike<number>,
   ): void {
     const { lane } = this.#ops;
     const { f32 } = lane.home;
+    const [start, end] = lane.share(width, PANEL_ROWS);
     for (const { first, count } of runs) {
-      const [start, end] = lane.share(count);
-      for (let row = first + start; row < first + end; row++) {
-        for (const { adapter, first: column, rank } of parts) {
-          const scale = this.#scale(sequences[row]!, adapter);
+      for (let row = first; row < first + count; row++) {
+        for (const part of parts) {
+          const scale = this.#scale(sequences[row]!, part.adapter);
           if (scale === 1) continue;
-          const at = inner.offset / 4 + row * inner.columns + column;
-          if (scale === 0) f32.fill(0, at, at + rank);
-          else for (let k = 0; k < rank; k++) f32[at + k]! *= scale;
+          const at = inner.offset / 4 + row * inner.columns;
+          const last = Math.min(end, part.first + part.rank);
+          for (let column = Math.max(start, part.first); column < last; column++) {
+            f32[at + column] = scale === 0 ? 0 : f32[at + column]! * scale;
+          }
         }
       }
     }

@@ -105,12 +105,15 @@ export class LayoutBuilder {
     return blockMatrix(info, pieces, squares);
   }
 
-  /** An F32 matrix [rows][columns], or `experts` of them, that is no tensor of the model. */
-  floatMatrix(name: string, columns: number, rows: number, experts: number): Matrix {
+  /** An F32 matrix [rows][columns], or `experts` of them, that is no tensor of the model: in the home arena, or any. */
+  floatMatrix(name: string, columns: number, rows: number, experts: number, atHome: boolean): Matrix {
     const bytes = 4 * columns * rows * experts;
     this.#weightBytes += bytes;
     const info = { name, type: 'F32', shape: [columns, rows, experts], bytes } as const;
-    return blockMatrix(info, this.pieces(4 * columns, new Array<number>(experts).fill(rows)));
+    if (!atHome) return blockMatrix(info, this.pieces(4 * columns, new Array<number>(experts).fill(rows)));
+    const pieces = Array.from({ length: experts }, () => ({ rows, arena: 0, offset: 0 }));
+    for (const piece of pieces) this.#atHome(4 * columns * rows, piece);
+    return blockMatrix(info, pieces);
   }
 
   /** Runs of rows, each in one arena, any arena. */

@@ -1,6 +1,6 @@
 import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
-import type { ArenaPlan } from '../engine/arena-plan.js';
+import { ARENA_LIMIT, type ArenaPlan } from '../engine/arena-plan.js';
 import {
   ATTENTION_TOKENS,
   type LayerCache,
@@ -305,7 +305,11 @@ export function planModel(
   };
 
   const loaded = options.adapters ?? [];
-  const adapters = loaded.length > 0 ? planAdapters(loaded, builder, sequences, expertRows) : undefined;
+  const homeBytes = (options.arenaLimit ?? ARENA_LIMIT) / 4;
+  const adapters =
+    loaded.length > 0
+      ? planAdapters({ adapters: loaded, sequences, rows: expertRows, homeBytes }, builder)
+      : undefined;
 
   const widest = Math.max(width, qWidth, innerWidth, adapterWidth(loaded));
   const staged = expertRows * widest;

@@ -89,8 +89,8 @@ export class Llama4 {
     targets: readonly Target[],
     sequences: ArrayLike<number> = this.#sequences,
   ): void {
-    this.#ops.products.multiply(x, runs, targets);
-    this.#adapters?.add(x, runs, targets, sequences);
+    const additions = this.#adapters?.additions(x, runs, targets, sequences);
+    this.#ops.products.multiply(x, runs, targets, additions);
   }
 
   /** As `Products.multiplyGated`, with what adapters add to gate and up. */
@@ -101,9 +101,8 @@ export class Llama4 {
     up: Target,
     sequences: ArrayLike<number> = this.#sequences,
   ): void {
-    const adapters = this.#adapters?.changes(gate, up) ? this.#adapters : undefined;
-    const before = adapters && (() => adapters.add(x, runs, [gate, up], sequences));
-    this.#ops.products.multiplyGated(x, runs, gate, up, before);
+    const additions = this.#adapters?.additions(x, runs, [gate, up], sequences);
+    this.#ops.products.multiplyGated(x, runs, gate, up, additions);
   }
 
   /** Calibration counts every position, while logits are computed for few. */
