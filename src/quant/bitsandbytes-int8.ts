@@ -1,9 +1,11 @@
+import { largestMagnitude } from './largest-magnitude.js';
+
 /** What bitsandbytes multiplies by instead of dividing by 127. */
 const UNIT = Math.fround(7.874015718698502e-3);
 
 /**
  * Encodes rows as LLM.int8 does (Dettmers et al., 2022): 127 stands for the largest magnitude of the row, which is
- * kept in `scales` (`SCB` in the files); halves round to even.
+ * kept in `scales` (`SCB` in the files); halves round to even. Throws `non-finite-weights` (bad-file).
  */
 export function encodeInt8Rows(
   source: Float32Array,
@@ -13,8 +15,7 @@ export function encodeInt8Rows(
 ): void {
   for (let row = 0; row < scales.length; row++) {
     const start = row * columns;
-    let scale = 0;
-    for (let i = start; i < start + columns; i++) scale = Math.max(scale, Math.abs(source[i]!));
+    const scale = largestMagnitude(source, start, start + columns);
     scales[row] = scale;
     const factor = Math.fround(127 / scale);
     for (let i = start; i < start + columns; i++) {

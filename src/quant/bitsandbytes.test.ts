@@ -31,6 +31,37 @@ describe('4-bit codes', () => {
     expect(bf16Bits(decoded)).toEqual(fixture[type].dequant_bf16_bits);
   });
 
+  it('change where bitsandbytes does', () => {
+    // Borders of NF4 in its CUDA kernel; a tie belongs to the lower code. The first weight makes the scale 1.
+    const code = (value: number) => {
+      const codes = new Uint8Array(1);
+      encodeFourBit('nf4', Float32Array.of(1, value), codes, new Float32Array(1));
+      return codes[0]! & 15;
+    };
+    expect([-0.045525018125772476, 0.03979014977812767, 0.8614784181118011].map(code)).toEqual([6, 7, 14]);
+    expect([-0.045525, 0.0397902, 0.861479].map(code)).toEqual([7, 8, 15]);
+  });
+
+  it.each(['nf4', 'fp4'] as const)('are the nearest: %s', (type) => {
+    fc.assert(
+      fc.property(fc.float({ min: -1, max: 1, noNaN: true }), (value) => {
+        const rounded = Float32Array.of(1, value);
+        roundToFourBit(type, rounded, rounded);
+        const nearest = Math.min(...FOUR_BIT_VALUES[type].map((other) => Math.abs(other - value)));
+        expect(Math.abs(rounded[1]! - value)).toBeLessThanOrEqual(nearest + 1e-7);
+      }),
+    );
+  });
+
+  it('are refused to what is no number', () => {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY]) {
+      const source = Float32Array.of(0, value, 1);
+      expect(() => roundToFourBit('nf4', source, source)).toThrow(
+        expect.objectContaining({ code: 'non-finite-weights' }),
+      );
+    }
+  });
+
   it('are decoded from any place on', () => {
     const codes = new Uint8Array(weights.length / 2);
     const scales = new Float32Array(weights.length / 64);

@@ -2,7 +2,7 @@ import { CriaError } from '../../base/errors.js';
 import { quote } from '../../base/text.js';
 import type { ImatrixEntry } from '../../formats/imatrix/index.js';
 import { elementCount, type TensorInfo, type TensorSource } from '../../formats/tensor-source.js';
-import { roundToNf4 } from '../../quant/nf4.js';
+import { roundToFourBit } from '../../quant/bitsandbytes-four-bit.js';
 import { readSamples, type Sample, sampledRows, weightedError } from '../tensor-errors.js';
 import { isQuantizable } from '../type-plan.js';
 
@@ -62,7 +62,7 @@ export async function roundingErrors(
     }
     const nf4 = samples.map(({ values }) => {
       const rounded = new Float32Array(values.length);
-      roundToNf4(values, rounded);
+      roundToFourBit('nf4', values, rounded);
       return rounded;
     });
     const read = samples.reduce((sum, { values }) => sum + values.length, 0);
