@@ -1,11 +1,12 @@
 import { constants, copyFile, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { writeFileAtomic } from '../base/atomic-file.js';
+import { CriaError } from '../base/errors.js';
 import { fileError } from '../base/file-errors.js';
 import { layoutSafetensors } from '../formats/safetensors/index.js';
 import { TensorWriter } from '../formats/tensor-writer.js';
 import { checkDiskSpace, checkEmptyFolder, throwIfCancelled } from './output-checks.js';
-import type { StoredOutput } from './to-stored-tensors.js';
+import type { StoredOutput, StoredPiece } from './to-stored-tensors.js';
 
 export interface ExportOptions {
   /** Largest tensor data of one shard in bytes; 5 GB by default, as transformers has it. */
@@ -74,8 +75,8 @@ async function writeWeights(
 ): Promise<void> {
   let done = 0;
   try {
-    for (const { pieces } of outputs) {
-      for await (const { name, offset, bytes } of pieces()) {
+    for (const output of outputs) {
+      for await (const { name, offset, bytes } of namingTensor(output)) {
         throwIfCancelled(signal);
         await writer.writeAt(name, offset, bytes);
         done += bytes.length;
@@ -88,4 +89,14 @@ async function writeWeights(
     throw error;
   }
   await writer.commit();
+}
+
+/** The pieces of an output; weights that are no numbers are refused with the name of their tensor. */
+async function* namingTensor({ infos, pieces }: StoredOutput): AsyncGenerator<StoredPiece> {
+  try {
+    yield* pieces();
+  } catch (error) {
+    if (!(error instanceof CriaError) || error.code !== 'non-finite-weights') throw error;
+    throw new CriaError(error.kind, error.code, `${infos[0]!.name}: ${error.message}`, { cause: error });
+  }
 }
