@@ -1,7 +1,9 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { CriaError } from '../../base/errors.js';
 import { openGguf, writeGguf } from '../../formats/gguf/index.js';
 import { openSafetensors, writeSafetensors } from '../../formats/safetensors/index.js';
 import { text } from '../metadata-values.js';
@@ -231,6 +233,32 @@ describe('PEFT folders', () => {
   ])('are refused for %s', async (_, tensors, config, code, message) => {
     const path = await peftFolder(tensors as Record<string, number[]>, config);
     await expect(openAdapter(path)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  it('are read or refused in one line, whatever their configuration holds', async () => {
+    const path = await peftFolder(pair(Q));
+    const key = fc.constantFrom(
+      'r',
+      'lora_alpha',
+      'rank_pattern',
+      'alpha_pattern',
+      'target_parameters',
+      'use_rslora',
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.dictionary(key, fc.jsonValue()), async (fields) => {
+        await writeFile(join(path, 'adapter_config.json'), JSON.stringify({ peft_type: 'LORA', ...fields }));
+        const error = await opening(path).then(
+          () => undefined,
+          (thrown: unknown) => thrown,
+        );
+        if (error === undefined) return;
+        expect(error).toBeInstanceOf(CriaError);
+        expect(['bad-config', 'bad-adapter']).toContain((error as CriaError).code);
+        expect((error as CriaError).message).not.toContain('\n');
+      }),
+      { numRuns: 60 },
+    );
   });
 
   it('that are not there are said to be missing', async () => {
