@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { CriaError } from '../base/errors.js';
+import { ResumeJournal } from '../base/resume-journal.js';
 import { checkDiskSpace, checkNotAFolder } from '../convert/output-checks.js';
 import { rowBytes } from '../formats/ggml-types.js';
 import { layoutGguf } from '../formats/gguf/index.js';
@@ -20,7 +21,7 @@ import { entriesOfModel } from './imatrix-of-model.js';
 import { filesIdentity, inputFiles, refuseOverwriting } from './input-files.js';
 import { cutIntoPieces, PIECE_WEIGHTS, type Piece, targetBytes, targetOffset } from './pieces.js';
 import { recodePieces } from './recode-pieces.js';
-import { ResumeJournal } from './resume-journal.js';
+
 import type { TypePlan } from './type-plan.js';
 
 export interface QuantizeOptions {

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { formatBytes } from '../../base/byte-size.js';
 import { CriaError } from '../../base/errors.js';
 import {
@@ -10,6 +11,7 @@ import {
 import { type ExportSource, openExportSource } from '../../convert/export/export-source.js';
 import { DEFAULT_GROWTH, type FourBitPlan, fourBitErrors, planFourBit } from '../../dynamic/four-bit.js';
 import { entriesOfModel } from '../../dynamic/imatrix-of-model.js';
+import { filesIdentity, inputFiles } from '../../dynamic/input-files.js';
 import { readImatrix } from '../../formats/imatrix/index.js';
 import { textTable } from '../../formats/text-table.js';
 import { measureOnTexts } from '../measured-plan.js';
@@ -22,7 +24,7 @@ export const exportVerb = defineVerb({
   name: 'export',
   summary: 'Write a checkpoint for transformers and vLLM, in 16, 8 or 4 bits',
   details:
-    "bnb-4bit and bnb-8bit are the forms of bitsandbytes. In 4 bits, modules whose rounding moves the model's predictions most stay in 16 bits, within a size: this is measured on calibration text (-f), unless --plain asks for 4 bits throughout. Vision tower, routers, embeddings and output always stay.",
+    "bnb-4bit and bnb-8bit are the forms of bitsandbytes. In 4 bits, modules whose rounding moves the model's predictions most stay in 16 bits, within a size: this is measured on calibration text (-f), unless --plain asks for 4 bits throughout. Vision tower, routers, embeddings and output always stay. When it is stopped, the same command goes on from there.",
   positionals: [
     { name: 'MODEL', help: 'a checkpoint folder, or a GGUF file of 16-bit or 32-bit tensors (text only)' },
   ],
@@ -98,8 +100,9 @@ export const exportVerb = defineVerb({
       let paths: string[] = [];
       if (!dryRun) {
         const { signal } = terminal;
+        const resumeKey = await keyOf(model, options);
         paths = await withProgress(terminal, { label: 'exporting', unit: 'bytes' }, (onProgress) =>
-          exportModel(model, output!, { ...options, onProgress, signal }),
+          exportModel(model, output!, { ...options, onProgress, signal, resumeKey }),
         );
       }
       if (values.json) terminal.stdout.write(planJson(chosen.plan, bytes));
@@ -109,6 +112,13 @@ export const exportVerb = defineVerb({
     }
   },
 });
+
+/** Changes with all that decides the bytes of an export: input, choices, and the version of the encoders. */
+async function keyOf({ source }: ExportSource, { format, experts }: ExportModelOptions): Promise<string> {
+  const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
+  const kept = format.kind === 'bnb-4bit' ? [...(format.kept ?? [])] : [];
+  return JSON.stringify([version, await filesIdentity(await inputFiles(source)), format, kept, experts]);
+}
 
 interface Values {
   readonly format: 'bnb-4bit' | 'bnb-8bit' | 'safetensors';

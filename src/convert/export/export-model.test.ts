@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -129,6 +129,61 @@ describe('exportModel', () => {
     const file = await openSafetensors(out);
     expect([...file.tensors.keys()].filter((name) => /SCB|experts\.\d/.test(name))).toEqual([]);
     await file.close();
+  });
+
+  it('goes on where it was stopped', async () => {
+    const input = await tiny();
+    const format = { ...FOUR_BITS, doubleQuantization: true };
+    const whole = await exported(input, { format, experts: 'linear' });
+    const out = join(folder, 'resumed');
+    const model = await openExportSource(input);
+    const controller = new AbortController();
+    const options = { format, experts: 'linear', resumeKey: 'a' } as const;
+    const stopped = exportModel(model, out, {
+      ...options,
+      signal: controller.signal,
+      onProgress: (done, total) => done > total / 2 && controller.abort(),
+    });
+    await expect(stopped).rejects.toMatchObject({ kind: 'cancelled' });
+    expect(readdirSync(folder)).toContain('resumed.partial.json');
+    let first = 0;
+    await exportModel(model, out, {
+      ...options,
+      onProgress: (done, total) => {
+        first ||= done / total;
+      },
+    });
+    await model.close();
+    expect(first).toBeGreaterThan(0.4);
+    expect(readdirSync(folder).filter((name) => name.includes('partial'))).toEqual([]);
+    expect(readdirSync(out)).toEqual(readdirSync(whole));
+    for (const name of readdirSync(out)) {
+      expect([name, readFileSync(join(out, name)).equals(readFileSync(join(whole, name)))]).toEqual([
+        name,
+        true,
+      ]);
+    }
+  });
+
+  it('names the tensor whose weights are no numbers, and leaves nothing', async () => {
+    const input = await tiny();
+    const file = join(input, 'model.safetensors');
+    const opened = await openSafetensors(input);
+    const { offset } = opened.tensors.get('language_model.model.layers.0.self_attn.q_proj.weight')!;
+    await opened.close();
+    const bytes = readFileSync(file);
+    bytes.writeFloatLE(Number.NaN, offset);
+    writeFileSync(file, bytes);
+    const before = readdirSync(folder);
+    const model = await openExportSource(input);
+    await expect(
+      exportModel(model, join(folder, 'out'), { format: FOUR_BITS, experts: 'linear', resumeKey: 'a' }),
+    ).rejects.toMatchObject({
+      code: 'non-finite-weights',
+      message: expect.stringContaining('layers.0.self_attn.q_proj'),
+    });
+    await model.close();
+    expect(readdirSync(folder)).toEqual(before);
   });
 
   it('keeps the vision tower, norms and routers of a multimodal model as they are', async () => {

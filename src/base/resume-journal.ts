@@ -1,5 +1,5 @@
 import { readFile, rm } from 'node:fs/promises';
-import { writeFileAtomic } from '../base/atomic-file.js';
+import { writeFileAtomic } from './atomic-file.js';
 
 /**
  * Remembers beside an unfinished output, as `OUT.partial.json`, how many of its pieces are on the disk, so that the
