@@ -280,6 +280,8 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
 function fitToMemory(source: TensorSource, options: LoadOptions, adapters: readonly ScaledAdapter[]) {
   const config = configFromMetadata(source.metadata, source.tensors);
   const { contextSize, cacheExperts, readAhead = true } = options;
+  // Loading refuses it, by name.
+  if (contextSize !== undefined && contextSize > config.contextLength) return {};
   const { cacheType, repack, ...fitted } = fitModel(
     config,
     source.tensors,
