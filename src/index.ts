@@ -20,6 +20,8 @@ export {
   type ToolCall,
 } from './chat/index.js';
 export { type ConvertOptions, convertCheckpoint } from './convert/convert.js';
+export { type ExportFormat, type ExportModelOptions, exportModel } from './convert/export/export-model.js';
+export { type ExportSource, openExportSource } from './convert/export/export-source.js';
 export type { Llama4Config } from './convert/llama4-config.js';
 export type { AdapterFile, LoraAdapter, LoraTensor, LoraWeights } from './convert/lora/adapter.js';
 export { type ConvertAdapterOptions, convertAdapter } from './convert/lora/convert-adapter.js';

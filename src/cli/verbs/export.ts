@@ -25,9 +25,7 @@ export const exportVerb = defineVerb({
   summary: 'Write a checkpoint for transformers and vLLM, in 16, 8 or 4 bits',
   details:
     "bnb-4bit and bnb-8bit are the forms of bitsandbytes. In 4 bits, modules whose rounding moves the model's predictions most stay in 16 bits, within a size: this is measured on calibration text (-f), unless --plain asks for 4 bits throughout. Vision tower, routers, embeddings and output always stay. When it is stopped, the same command goes on from there.",
-  positionals: [
-    { name: 'MODEL', help: 'a checkpoint folder, or a GGUF file of 16-bit or 32-bit tensors (text only)' },
-  ],
+  positionals: [{ name: 'MODEL', help: 'a checkpoint folder, or a GGUF file of 16-bit or 32-bit tensors' }],
   examples: [
     'cria export Llama-4-Scout-17B-16E-Instruct --format bnb-4bit -f calibration.txt -o scout-bnb-4bit',
     'cria export Llama-4-Scout-17B-16E-Instruct --format bnb-4bit --plain -o scout-bnb-4bit',
@@ -41,6 +39,9 @@ export const exportVerb = defineVerb({
     experts: choice(['--experts'], ['linear', 'fused'], {
       initial: undefined,
       help: 'linear: each expert has linear layers of its own, as transformers 4 and vLLM need to quantize them; fused: experts stay in 16 bits and as they are, for transformers 5 (default: fused for safetensors only)',
+    }),
+    mmproj: text(['--mmproj', '-mm'], 'FILE', {
+      help: 'the vision tower of a GGUF model, to be written as well',
     }),
     maxShardSize: byteSize(['--max-shard-size'], {
       help: 'write files with at most so much tensor data, such as 2G (default 5 GB)',
@@ -91,7 +92,7 @@ export const exportVerb = defineVerb({
       throw new CriaError('usage', 'missing-argument', 'missing output: expected -o DIR, or --dry-run');
     }
     checkFourBitOptions(format, values, given);
-    const model = await openExportSource(await modelPath(input));
+    const model = await openExportSource(await modelPath(input), values.mmproj);
     try {
       const chosen = await chooseFormat(terminal, model, { ...values, format });
       const { maxShardSize } = values;
@@ -114,10 +115,14 @@ export const exportVerb = defineVerb({
 });
 
 /** Changes with all that decides the bytes of an export: input, choices, and the version of the encoders. */
-async function keyOf({ source }: ExportSource, { format, experts }: ExportModelOptions): Promise<string> {
+async function keyOf(
+  { source, config }: ExportSource,
+  { format, experts }: ExportModelOptions,
+): Promise<string> {
   const { version } = createRequire(import.meta.url)('../../../package.json') as { version: string };
   const kept = format.kind === 'bnb-4bit' ? [...(format.kept ?? [])] : [];
-  return JSON.stringify([version, await filesIdentity(await inputFiles(source)), format, kept, experts]);
+  const inputs = await filesIdentity(await inputFiles(source));
+  return JSON.stringify([version, inputs, config, format, kept, experts]);
 }
 
 interface Values {

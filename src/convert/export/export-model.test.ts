@@ -6,7 +6,8 @@ import { openSafetensors } from '../../formats/safetensors/index.js';
 import { rowCount, type TensorSource } from '../../formats/tensor-source.js';
 import { roundToFourBit } from '../../quant/bitsandbytes-four-bit.js';
 import { blockFormat } from '../../quant/index.js';
-import { openCheckpoint } from '../checkpoint-source.js';
+import { openCheckpoint, openVisionCheckpoint } from '../checkpoint-source.js';
+import { convertCheckpoint } from '../convert.js';
 import { writeTinyCheckpoint } from '../testing/tiny-checkpoint.js';
 import { type ExportModelOptions, exportBytes, exportModel } from './export-model.js';
 import { openExportSource } from './export-source.js';
@@ -184,6 +185,41 @@ describe('exportModel', () => {
     });
     await model.close();
     expect(readdirSync(folder)).toEqual(before);
+  });
+
+  it('puts a GGUF model and its vision tower together again', async () => {
+    const [text, vision] = [join(folder, 'nano.gguf'), join(folder, 'mmproj.gguf')];
+    await convertCheckpoint(NANO, text, { mmproj: vision });
+    const model = await openExportSource(text, vision);
+    const out = join(folder, 'nano');
+    await exportModel(model, out, { format: { kind: 'safetensors' }, experts: 'fused' });
+    await model.close();
+    const [before, after] = [await openSafetensors(NANO), await openSafetensors(out)];
+    expect([...after.tensors.keys()].sort()).toEqual([...before.tensors.keys()].sort());
+    for (const { name, shape } of before.tensors.values()) {
+      expect([name, after.tensors.get(name)!.shape]).toEqual([name, shape]);
+    }
+    await before.close();
+    await after.close();
+    const [original, again] = [await openVisionCheckpoint(NANO), await openVisionCheckpoint(out)];
+    for (const name of original.tensors.keys()) {
+      expect([name, await valuesOf(again, name)]).toEqual([name, await valuesOf(original, name)]);
+    }
+    const named = ({ metadata }: TensorSource) =>
+      [...metadata].filter(([key]) => key !== 'general.name' && key !== 'general.file_type').sort();
+    expect(named(again)).toEqual(named(original));
+    await original.close();
+    await again.close();
+    const [config, written] = [json(join(NANO, 'config.json')), json(join(out, 'config.json'))];
+    for (const key of ['boi_token_index', 'eoi_token_index', 'image_token_index']) {
+      expect([key, written[key]]).toEqual([key, config[key]]);
+    }
+    for (const [key, value] of Object.entries(written.vision_config)) {
+      if (key !== 'rope_theta') expect([key, value]).toEqual([key, config.vision_config[key]]);
+    }
+    const name = 'preprocessor_config.json';
+    expect(json(join(out, name))).toEqual(json(join(NANO, name)));
+    await expect(openExportSource(NANO, vision)).rejects.toMatchObject({ code: 'unexpected-option' });
   });
 
   it('keeps the vision tower, norms and routers of a multimodal model as they are', async () => {
