@@ -21,21 +21,31 @@ export function pairSums(x: v128, w: v128): v128 {
   );
 }
 
-/** Four columns of four rows times four columns of a token. */
+/** Eight columns of four rows times a token's, to two 16-bit sums a row. */
 @inline
-export function dot(w: v128, x: usize): v128 {
-  return pairSums(v128.load_splat<i32>(x), w);
+export function dots8(w0: v128, w1: v128, x: usize): v128 {
+  // A constant that is added to the address, not given as the load's offset, would take an instruction of its own.
+  return i16x8.add(pairSums(v128.load_splat<i32>(x), w0), pairSums(v128.load_splat<i32>(x, 4), w1));
+}
+
+/** Sixteen columns of four rows times a token's, to two 16-bit sums a row. */
+@inline
+export function dots16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize): v128 {
+  return i16x8.add(
+    dots8(w0, w1, x),
+    i16x8.add(pairSums(v128.load_splat<i32>(x, 8), w2), pairSums(v128.load_splat<i32>(x, 12), w3)),
+  );
 }
 
 /** Sixteen columns of four rows times a token's, to one 32-bit sum a row; `depth` as in `sumDepth`. */
 @inline
 function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, ones: v128): v128 {
   if (ACCUMULATING_DOT) return addDots16(i32x4.splat(0), w0, w1, w2, w3, x);
-  const d0 = dot(w0, x);
-  const d1 = dot(w1, x + 4);
-  const d2 = dot(w2, x + 8);
-  const d3 = dot(w3, x + 12);
-  if (depth >= 4) return i32x4.dot_i16x8_s(i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3)), ones);
+  if (depth >= 4) return i32x4.dot_i16x8_s(dots16(w0, w1, w2, w3, x), ones);
+  const d0 = pairSums(v128.load_splat<i32>(x), w0);
+  const d1 = pairSums(v128.load_splat<i32>(x, 4), w1);
+  const d2 = pairSums(v128.load_splat<i32>(x, 8), w2);
+  const d3 = pairSums(v128.load_splat<i32>(x, 12), w3);
   if (depth == 2) {
     return i32x4.add(i32x4.dot_i16x8_s(i16x8.add(d0, d1), ones), i32x4.dot_i16x8_s(i16x8.add(d2, d3), ones));
   }
@@ -76,9 +86,7 @@ function panelGroup(
         const low = addDots16(start, w0, w1, w2, w3, x);
         i = i32x4.add(low, addDots16(i32x4.splat(0), w4, w5, w6, w7, x + 16));
       } else if (depth == 8) {
-        const low = i16x8.add(i16x8.add(dot(w0, x), dot(w1, x + 4)), i16x8.add(dot(w2, x + 8), dot(w3, x + 12)));
-        const high = i16x8.add(i16x8.add(dot(w4, x + 16), dot(w5, x + 20)), i16x8.add(dot(w6, x + 24), dot(w7, x + 28)));
-        i = i32x4.dot_i16x8_s(i16x8.add(low, high), ones);
+        i = i32x4.dot_i16x8_s(i16x8.add(dots16(w0, w1, w2, w3, x), dots16(w4, w5, w6, w7, x + 16)), ones);
       } else {
         i = i32x4.add(sum16(w0, w1, w2, w3, x, depth, ones), sum16(w4, w5, w6, w7, x + 16, depth, ones));
       }

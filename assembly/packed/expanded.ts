@@ -1,5 +1,5 @@
 import { madd } from '../math';
-import { dot } from '../product-bytes';
+import { dots16, pairSums } from '../product-bytes';
 import { lookUp } from '../unpack/vectors';
 import { QUAD, spread } from './grids';
 import { loadHalves4 } from './halves';
@@ -78,15 +78,21 @@ function expand(scratch: usize, quadBytes: usize, columns: i32, halves: bool, ta
 
 /** Four columns of a quad times a token and `k`, which is in both halves of each row's lane. */
 @inline
-function scaled(codes: usize, i: i32, x: usize, k: v128, table: v128, low: v128): v128 {
-  return i32x4.dot_i16x8_s(dot(lookUp(table, codesOf(codes, i, low)), x), k);
+function scaled(codes: usize, i: i32, x: v128, k: v128, table: v128, low: v128): v128 {
+  return i32x4.dot_i16x8_s(pairSums(x, lookUp(table, codesOf(codes, i, low))), k);
 }
 
 @inline
 function scaled16(codes: usize, i: i32, x: usize, k: v128, table: v128, low: v128): v128 {
   return i32x4.add(
-    i32x4.add(scaled(codes, i, x, k, table, low), scaled(codes, i + 1, x + 4, k, table, low)),
-    i32x4.add(scaled(codes, i + 2, x + 8, k, table, low), scaled(codes, i + 3, x + 12, k, table, low)),
+    i32x4.add(
+      scaled(codes, i, v128.load_splat<i32>(x), k, table, low),
+      scaled(codes, i + 1, v128.load_splat<i32>(x, 4), k, table, low),
+    ),
+    i32x4.add(
+      scaled(codes, i + 2, v128.load_splat<i32>(x, 8), k, table, low),
+      scaled(codes, i + 3, v128.load_splat<i32>(x, 12), k, table, low),
+    ),
   );
 }
 
@@ -142,9 +148,8 @@ function times(
 
 @inline
 function sum16(codes: usize, i: i32, x: usize, low: v128): v128 {
-  const d01 = i16x8.add(dot(codesOf(codes, i, low), x), dot(codesOf(codes, i + 1, low), x + 4));
-  const d23 = i16x8.add(dot(codesOf(codes, i + 2, low), x + 8), dot(codesOf(codes, i + 3, low), x + 12));
-  return i16x8.add(d01, d23);
+  return dots16(
+    codesOf(codes, i, low), codesOf(codes, i + 1, low), codesOf(codes, i + 2, low), codesOf(codes, i + 3, low), x);
 }
 
 /** A group of a quad times a token: (2 · code − 15) times the scale. */

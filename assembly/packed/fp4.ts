@@ -1,5 +1,6 @@
+import { addDots16 } from '../dot-bytes';
 import { madd } from '../math';
-import { dot } from '../product-bytes';
+import { dots16 } from '../product-bytes';
 import { E8M0_HALVES, tables, UE4M3_HALVES } from '../unpack/tables';
 import { lookUp } from '../unpack/vectors';
 import { codesOf, packNibbles8 } from './iq4';
@@ -55,18 +56,15 @@ function loadScales(address: usize): v128 {
   return v128.shuffle<u16>(i32x4.splat(0), v128.load_zero<u64>(address), 0, 8, 1, 9, 2, 10, 3, 11);
 }
 
-/** Four columns of a quad times a token. */
-@inline
-function dotSlice(codes: usize, i: i32, x: usize, table: v128, low: v128): v128 {
-  return dot(lookUp(table, codesOf(codes, i, low)), x);
-}
-
 /** Sixteen columns of a quad, from slice `i`, times a token, to a sum in the 32-bit lane of each row. */
 @inline
 function sum16(codes: usize, i: i32, x: usize, table: v128, low: v128): v128 {
-  const d01 = i16x8.add(dotSlice(codes, i, x, table, low), dotSlice(codes, i + 1, x + 4, table, low));
-  const d23 = i16x8.add(dotSlice(codes, i + 2, x + 8, table, low), dotSlice(codes, i + 3, x + 12, table, low));
-  return i32x4.dot_i16x8_s(i16x8.add(d01, d23), i16x8.splat(1));
+  const w0 = lookUp(table, codesOf(codes, i, low));
+  const w1 = lookUp(table, codesOf(codes, i + 1, low));
+  const w2 = lookUp(table, codesOf(codes, i + 2, low));
+  const w3 = lookUp(table, codesOf(codes, i + 3, low));
+  if (ACCUMULATING_DOT) return addDots16(i32x4.splat(0), w0, w1, w2, w3, x);
+  return i32x4.dot_i16x8_s(dots16(w0, w1, w2, w3, x), i16x8.splat(1));
 }
 
 export function timesMXFP4(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {

@@ -1,5 +1,5 @@
 import { madd, nmadd } from '../math';
-import { dot } from '../product-bytes';
+import { dots16 } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
 import { fiveSlice, layOutRows, nibbleSlice, packFives, packNibbles } from './planes';
@@ -48,11 +48,9 @@ function slice(codes: usize, i: i32, rowsBytes: usize): v128 {
 
 @inline
 function sumFour(codes: usize, first: i32, x: usize, rowsBytes: usize): v128 {
-  const d0 = dot(slice(codes, first, rowsBytes), x);
-  const d1 = dot(slice(codes, first + 1, rowsBytes), x + 4);
-  const d2 = dot(slice(codes, first + 2, rowsBytes), x + 8);
-  const d3 = dot(slice(codes, first + 3, rowsBytes), x + 12);
-  return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
+  return dots16(
+    slice(codes, first, rowsBytes), slice(codes, first + 1, rowsBytes), slice(codes, first + 2, rowsBytes),
+    slice(codes, first + 3, rowsBytes), x);
 }
 
 /** A group of four rows times a token and its scale. */

@@ -1,5 +1,5 @@
 import { madd } from '../math';
-import { dot } from '../product-bytes';
+import { dots16 } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
 import { bits, layOutRows } from './planes';
@@ -69,11 +69,13 @@ function maskOf(quadBytes: usize): v128 {
 /** 32 columns of a quad times a token. */
 @inline
 function sum32(planes: usize, x: usize, quadBytes: usize, mask: v128): v128 {
-  const d01 = i16x8.add(dot(slice(planes, 0, quadBytes, mask), x), dot(slice(planes, 1, quadBytes, mask), x + 4));
-  const d23 = i16x8.add(dot(slice(planes, 2, quadBytes, mask), x + 8), dot(slice(planes, 3, quadBytes, mask), x + 12));
-  const d45 = i16x8.add(dot(slice(planes, 4, quadBytes, mask), x + 16), dot(slice(planes, 5, quadBytes, mask), x + 20));
-  const d67 = i16x8.add(dot(slice(planes, 6, quadBytes, mask), x + 24), dot(slice(planes, 7, quadBytes, mask), x + 28));
-  return i32x4.dot_i16x8_s(i16x8.add(i16x8.add(d01, d23), i16x8.add(d45, d67)), i16x8.splat(1));
+  const low = dots16(
+    slice(planes, 0, quadBytes, mask), slice(planes, 1, quadBytes, mask), slice(planes, 2, quadBytes, mask),
+    slice(planes, 3, quadBytes, mask), x);
+  const high = dots16(
+    slice(planes, 4, quadBytes, mask), slice(planes, 5, quadBytes, mask), slice(planes, 6, quadBytes, mask),
+    slice(planes, 7, quadBytes, mask), x + 16);
+  return i32x4.dot_i16x8_s(i16x8.add(low, high), i16x8.splat(1));
 }
 
 @inline

@@ -1,5 +1,5 @@
 import { madd, nmadd } from '../math';
-import { dot } from '../product-bytes';
+import { dots16 } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { floatsHigh, floatsLow, packHalves, twiceHigh, twiceLow, zipHigh, zipLow } from './integers';
 import { layOutRows, packPairs, pairSlice } from './planes';
@@ -38,11 +38,8 @@ export function packQ2_K(source: usize, rowBytes: usize, columns: i32, target: u
 /** Sixteen columns of four rows times a token's: 16-bit sums, two a row. */
 @inline
 function sum16(codes: usize, first: i32, x: usize): v128 {
-  const d0 = dot(pairSlice(codes, first), x);
-  const d1 = dot(pairSlice(codes, first + 1), x + 4);
-  const d2 = dot(pairSlice(codes, first + 2), x + 8);
-  const d3 = dot(pairSlice(codes, first + 3), x + 12);
-  return i16x8.add(i16x8.add(d0, d1), i16x8.add(d2, d3));
+  return dots16(
+    pairSlice(codes, first), pairSlice(codes, first + 1), pairSlice(codes, first + 2), pairSlice(codes, first + 3), x);
 }
 
 /** A group of four rows times a token and the scales, as floats. */

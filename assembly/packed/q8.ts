@@ -29,12 +29,6 @@ export function packQ8_0(source: usize, rowBytes: usize, columns: i32, target: u
   }
 }
 
-/** Eight weights, two columns of four rows, times two columns of a token. */
-@inline
-function dot(panel: usize, x: v128): v128 {
-  return i32x4.dot_i16x8_s(v128.load_ext<i8>(panel), x);
-}
-
 /** 32 columns of four rows times a token's. */
 @inline
 function addDots32(sums: v128, quad: usize, x: usize): v128 {
@@ -74,14 +68,14 @@ export function timesQ8_0(panel: usize, columns: i32, x: usize, xStride: usize, 
       const x1 = v128.load_splat<i32>(x + at, 4);
       const x2 = v128.load_splat<i32>(x + at, 8);
       const x3 = v128.load_splat<i32>(x + at, 12);
-      a = i32x4.add(a, dot(from + 16, x0));
-      b = i32x4.add(b, dot(from + 144, x0));
-      a = i32x4.add(a, dot(from + 24, x1));
-      b = i32x4.add(b, dot(from + 152, x1));
-      a = i32x4.add(a, dot(from + 32, x2));
-      b = i32x4.add(b, dot(from + 160, x2));
-      a = i32x4.add(a, dot(from + 40, x3));
-      b = i32x4.add(b, dot(from + 168, x3));
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 16), x0));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 144), x0));
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 24), x1));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 152), x1));
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 32), x2));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 160), x2));
+      a = i32x4.add(a, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 40), x3));
+      b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load_ext<i8>(from, 168), x3));
     }
     const scale = v128.load_splat<f32>(x, 64);
     low = madd(f32x4.mul(f32x4.convert_i32x4_s(a), loadHalves4(panel)), scale, low);

@@ -1,5 +1,5 @@
 import { madd } from '../math';
-import { dot } from '../product-bytes';
+import { dots8 } from '../product-bytes';
 import { loadHalves4 } from './halves';
 import { packHalves, packIntegers, twiceHigh, twiceLow, zipHigh, zipLow } from './integers';
 import { layOutRows, packSixes, packThrees, sixSlice, threeSlice } from './planes';
@@ -54,12 +54,8 @@ function slice(codes: usize, i: i32, rowsBytes: usize): v128 {
 function scaled16(
   codes: usize, first: i32, x: usize, scales: v128, rowsBytes: usize,
 ): v128 {
-  const d0 = dot(slice(codes, first, rowsBytes), x);
-  const d1 = dot(slice(codes, first + 1, rowsBytes), x + 4);
-  const d2 = dot(slice(codes, first + 2, rowsBytes), x + 8);
-  const d3 = dot(slice(codes, first + 3, rowsBytes), x + 12);
-  const a = i16x8.add(d0, d1);
-  const b = i16x8.add(d2, d3);
+  const a = dots8(slice(codes, first, rowsBytes), slice(codes, first + 1, rowsBytes), x);
+  const b = dots8(slice(codes, first + 2, rowsBytes), slice(codes, first + 3, rowsBytes), x + 8);
   // Two products of pairs fit 16 bits with codes below 64.
   if (rowsBytes == Q3_K_ROWS) return i32x4.dot_i16x8_s(i16x8.add(a, b), scales);
   return i32x4.add(i32x4.dot_i16x8_s(a, scales), i32x4.dot_i16x8_s(b, scales));
