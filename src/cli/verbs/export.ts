@@ -40,7 +40,7 @@ export const exportVerb = defineVerb({
       initial: undefined,
       help: 'linear: each expert has linear layers of its own, as transformers 4 and vLLM need to quantize them; fused: experts stay in 16 bits and as they are, for transformers 5 (default: fused for safetensors only)',
     }),
-    mmproj: text(['--mmproj', '-mm'], 'FILE', {
+    mmproj: text(['-mm', '--mmproj'], 'FILE', {
       help: 'the vision tower of a GGUF model, to be written as well',
     }),
     maxShardSize: byteSize(['--max-shard-size'], {

@@ -20,7 +20,7 @@ export interface MultimodalFiles {
 
 /**
  * The configuration of a multimodal checkpoint from that of its text part and an mmproj file. Throws what
- * `visionConfigFromMetadata` and `checkTensorShapes` throw, `mmproj-mismatch` (bad-file) for a tower of a model of
+ * `visionConfigFromMetadata` and `checkTensorShapes` throw, `mmproj-mismatch` (unsupported) for a tower of a model of
  * another width or without tokens for pictures.
  */
 export function multimodalFiles(
@@ -97,7 +97,7 @@ function preprocessorJson({ imageSize }: VisionConfig, vision: TensorSource): ob
 
 function mismatch({ path }: TensorSource, expected: string, found: string): CriaError {
   return new CriaError(
-    'bad-file',
+    'unsupported',
     'mmproj-mismatch',
     `'${path}' belongs to a model with another text part: expected ${expected}, found ${found}`,
   );
