@@ -1,6 +1,7 @@
 // Entry point of the kernels: everything exported here can be called from src/engine/kernels.ts.
 export { setTables, unpack, unpackFloat } from './unpack/index';
-export { greatestCode, setCodeShift } from './dot-bytes';
+export { greatestCode } from './dot-bytes';
+export { prepare } from './prepare';
 export { quantizeActivations } from './activations';
 export { dequantizeRow } from './dequantize';
 export { matmulQuantized } from './matmul-quantized';

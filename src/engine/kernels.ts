@@ -11,8 +11,8 @@ export interface Kernels {
   setTables(address: number): void;
   /** Greatest unsigned code of weights that products with activations in bytes take: 127, or 255 of the build `dot`. */
   greatestCode(): number;
-  /** To be called once: prepares the build `dot` (assembly/dot-bytes.ts). */
-  setCodeShift(): void;
+  /** To be called once, before all else. */
+  prepare(): void;
   unpack(type: number, source: number, codes: number, scales: number, mins: number, blocks: number): void;
   unpackFloat(type: number, source: number, target: number, count: number): void;
   dequantizeRow(
@@ -215,7 +215,7 @@ export function instantiateKernels(
   };
   const instance = new WebAssembly.Instance(module, { env: { memory, abort } });
   const kernels = instance.exports as unknown as Kernels;
+  kernels.prepare();
   kernels.setTables(tables);
-  kernels.setCodeShift();
   return kernels;
 }
