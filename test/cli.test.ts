@@ -365,7 +365,12 @@ describe('bad input', () => {
       2,
       /--type expects one of .* found 'q9'/,
     ],
-    ['an unknown cache type', 'run /nano.gguf --cache-type-k q4', 2, /expects one of f16, q8_0, f32, found 'q4'/],
+    [
+      'an unknown cache type',
+      'run /nano.gguf --cache-type-k q4',
+      2,
+      /expects one of f16, q8_0, f32, found 'q4'/,
+    ],
     ['a missing model', 'run /nowhere.gguf -p x', 3, /nowhere\.gguf/],
     ['a missing prompt file', 'run /nano.gguf -f /nowhere.txt', 3, /nowhere\.txt/],
     ['a folder without a config', 'convert /empty -o OUT', 3, /config\.json/],
