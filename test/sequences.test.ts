@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openCheckpoint } from '../src/convert/checkpoint-source.js';
 import type { TensorSource } from '../src/formats/tensor-source.js';
+import { ContinuousBatch } from '../src/model/continuous-batch.js';
 import { Llama4Runtime } from '../src/model/llama4-runtime.js';
-import { reusablePrefix, sequenceView } from '../src/model/sequence-model.js';
+import { reusablePrefix } from '../src/model/sequence-model.js';
 import { goldenFloats, goldenJson, largestDifference, NANO_SCOUT } from './golden.js';
 
 const CHUNK = 16;
@@ -78,7 +79,7 @@ describe('several sequences', () => {
   });
 
   it('forgets one without touching the others', async () => {
-    const view = sequenceView(four, 1);
+    const view = new ContinuousBatch(four, 512).sequence(1);
     const [a, b] = [tokens(20, 5), tokens(20, 6)];
     await four.evaluateBatch([
       { sequence: 0, tokens: a, position: 0, outputs: 'none' },

@@ -33,15 +33,3 @@ export function reusablePrefix(cached: ArrayLike<number>, prompt: ArrayLike<numb
   while (same < end && cached[same] === prompt[same]) same++;
   return Math.max(0, same);
 }
-
-/** One sequence of a model, for those who know only TokenModel. */
-export function sequenceView(model: SequenceModel, sequence: number): TokenModel {
-  return {
-    vocabSize: model.vocabSize,
-    contextSize: model.contextSize,
-    evaluate: async (tokens, position, outputs, signal) => {
-      const [logits] = await model.evaluateBatch([{ sequence, tokens, position, outputs }], signal);
-      return logits!;
-    },
-  };
-}

@@ -1,5 +1,5 @@
 import type { Llama4Config } from '../convert/llama4-config.js';
-import { type CacheShape, cacheCapacity } from '../model/layout.js';
+import type { CacheShape } from '../model/layout.js';
 
 /** Element types a cache may have, and bytes of 32 elements. */
 const BYTES_OF_32 = { f32: 128, f16: 64, q8_0: 34 } as const;
@@ -16,15 +16,6 @@ type Shape = CacheShape & Pick<Llama4Config, 'headCountKv' | 'headDim'>;
 /** Bytes of keys and values of one position in one layer. */
 function positionBytes({ headCountKv, headDim }: Shape, { k, v }: CacheTypes): number {
   return (headCountKv * headDim * (BYTES_OF_32[k] + BYTES_OF_32[v])) / 32;
-}
-
-/** Bytes of Cria's cache: chunked layers hold one chunk at most. Pure. */
-export function criaCacheBytes(config: Shape, contextSize: number, types: CacheTypes): number {
-  const positions = config.ropeLayers.reduce(
-    (sum, _, layer) => sum + cacheCapacity(config, layer, contextSize),
-    0,
-  );
-  return positions * positionBytes(config, types);
 }
 
 /** Cells of a cache come in multiples of this in llama.cpp. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { criaCacheBytes, llamaCppCacheBytes } from './cache-size.js';
+import { llamaCppCacheBytes } from './cache-size.js';
 import { type Footprint, footprint } from './footprint.js';
 import { parseGpuList } from './hardware.js';
 import { llamaCppCommand } from './llama-cpp-command.js';
@@ -66,12 +66,6 @@ describe('cache sizes', () => {
     [65536, 16 + 10.625],
   ])('are what llama.cpp logs for %i positions', (contextSize, mebibytes) => {
     expect(llamaCppCacheBytes(NANO, contextSize, F16)).toBe(mebibytes * 2 ** 20);
-  });
-
-  it('hold a chunk and no more in Cria', () => {
-    const position = 2 * 2 * 32 * 2;
-    expect(criaCacheBytes(NANO, 65536, F16)).toBe((65536 + 5 * 8192) * position);
-    expect(criaCacheBytes(NANO, 1000, { k: 'q8_0', v: 'f16' })).toBe(6 * 1000 * 2 * (34 + 64));
   });
 });
 
