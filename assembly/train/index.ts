@@ -1,0 +1,7 @@
+// Entry point of the training kernels: everything exported here can be called from src/train/kernels.ts.
+export { crossEntropy } from './cross-entropy';
+export { dropout } from './dropout';
+export {
+  rmsNormBackward, rmsNormWeightBackward, ropeInterleavedBackward, siluMultiply, siluMultiplyBackward,
+} from './elementwise';
+export { adamw, sumOfSquares } from './optimizer';
