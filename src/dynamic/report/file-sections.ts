@@ -1,8 +1,8 @@
 import { formatBytes } from '../../base/byte-size.js';
+import { type Html, html } from '../../base/html.js';
 import { type Cell, layerHeatmap } from './charts/layer-heatmap.js';
 import { percent, shortBits, significant } from './figures.js';
 import { BITS_SCALE, ERROR_SCALE, type HeatScale, heatStep } from './heat-scales.js';
-import { type Html, html } from './html.js';
 import type { Report, ReportFile, ReportTensor } from './report-data.js';
 import { FLOOR_REASONS } from './wording.js';
 

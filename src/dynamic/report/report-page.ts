@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
 import { formatBytes } from '../../base/byte-size.js';
+import { type Html, html, trusted } from '../../base/html.js';
 import type { CoverageReport } from '../coverage.js';
 import { coverageChart } from './charts/coverage-chart.js';
 import { type Line, layerLines, lineStyle, WIDE_LAYERS } from './charts/layer-lines.js';
 import { KIND_COLOURS, lossOf, paretoChart, paretoFrontier } from './charts/pareto-chart.js';
 import { percent, significant } from './figures.js';
 import { bitsSection, projectionsOf } from './file-sections.js';
-import { type Html, html, trusted } from './html.js';
 import { PAGE_STYLE } from './page-style.js';
 import type { Report, ReportFile } from './report-data.js';
 import type { RoundingError } from './rounding-errors.js';

@@ -1,5 +1,5 @@
+import type { Html } from '../../../base/html.js';
 import type { CoverageReport } from '../../coverage.js';
-import type { Html } from '../html.js';
 import { decades } from './pareto-chart.js';
 import { AXIS_STYLE, MUTED, renderChart } from './svg-chart.js';
 

@@ -1,4 +1,4 @@
-import type { Html } from '../html.js';
+import type { Html } from '../../../base/html.js';
 import { AXIS_STYLE, renderChart } from './svg-chart.js';
 
 /** One matrix of a layer. */

@@ -1,5 +1,5 @@
+import type { Html } from '../../../base/html.js';
 import { percent, tickPercent } from '../figures.js';
-import type { Html } from '../html.js';
 import { decades } from './pareto-chart.js';
 import { AXIS_STYLE, renderChart } from './svg-chart.js';
 

@@ -1,6 +1,6 @@
 import { formatBytes } from '../../../base/byte-size.js';
+import type { Html } from '../../../base/html.js';
 import { percent, significant, tickPercent } from '../figures.js';
-import type { Html } from '../html.js';
 import type { Report, ReportFile } from '../report-data.js';
 import { placeLabels } from './place-labels.js';
 import { AXIS_STYLE, INK, renderChart } from './svg-chart.js';
