@@ -14,8 +14,12 @@ export interface ServeProcess {
   stop(): Promise<void>;
 }
 
-export async function startServer(args: readonly string[]): Promise<ServeProcess> {
+export async function startServer(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<ServeProcess> {
   const child = spawn(process.execPath, [CRIA, 'serve', '--port', '0', '--no-webui', ...args], {
+    env,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let log = '';

@@ -1,17 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findBrowser } from './browser.js';
 import { NANO_SCOUT } from './golden.js';
 import { type ServeProcess, startServer } from './serve-process.js';
 
-const BROWSER = [
-  process.env.CHROMIUM_PATH ?? '',
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-].find(existsSync);
+const BROWSER = findBrowser();
 if (BROWSER === undefined) {
   console.warn('the web page is not tested: no Chromium found; install it, or name it in CHROMIUM_PATH');
 }
