@@ -1,4 +1,5 @@
 import { exp4 } from '../math';
+import { logarithm } from './logarithm';
 
 /** Four floats from `at`, those from the `count`th on replaced by −∞. */
 @inline
@@ -21,22 +22,6 @@ function storeTail(at: usize, count: i32, v: v128): void {
 function sumInDouble(v: v128): v128 {
   const upper = v128.shuffle<i32>(v, v, 2, 3, 0, 1);
   return f64x2.add(f64x2.promote_low_f32x4(v), f64x2.promote_low_f32x4(upper));
-}
-
-/** Natural logarithm of a normal x: n ln 2 + 2 artanh((m − 1) / (m + 1)) with √½ < m ⩽ √2. */
-function logarithm(x: f64): f64 {
-  const bits = reinterpret<u64>(x);
-  let n = <i32>(bits >> 52) - 1023;
-  let m = reinterpret<f64>((bits & 0x000fffffffffffff) | 0x3ff0000000000000);
-  if (m > 1.4142135623730951) {
-    m *= 0.5;
-    n++;
-  }
-  const s = (m - 1) / (m + 1);
-  const square = s * s;
-  let series: f64 = 0;
-  for (let k: f64 = 21; k >= 1; k -= 2) series = series * square + 1 / k;
-  return <f64>n * 0.6931471805599453 + 2 * s * series;
 }
 
 /**

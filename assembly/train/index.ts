@@ -5,3 +5,6 @@ export {
   rmsNormBackward, rmsNormWeightBackward, ropeInterleavedBackward, siluMultiply, siluMultiplyBackward,
 } from './elementwise';
 export { adamw, sumOfSquares } from './optimizer';
+export { productNN, productNT, productScratchBytes, productTN } from './products';
+export { attentionBackward, attentionForward, attentionScratchBytes } from './attention';
+export { adamw8bit } from './eight-bit';
