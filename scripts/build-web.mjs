@@ -1,4 +1,5 @@
-// Bundles the chat page of src/web into dist/web: index.html and assets named by their content.
+// Bundles the chat page of src/web into dist/web: index.html and assets named by their content; and the script of the
+// page that follows a training run into dist/web/training/page.js.
 import { build } from 'vite';
 
 await build({
@@ -18,5 +19,19 @@ await build({
     modulePreload: false,
     // The licences of what is bundled have to go with it.
     license: { fileName: 'licenses.md' },
+  },
+});
+
+await build({
+  root: 'src/web/training',
+  configFile: false,
+  publicDir: false,
+  logLevel: 'warn',
+  build: {
+    outDir: '../../../dist/web/training',
+    emptyOutDir: true,
+    target: 'es2022',
+    modulePreload: false,
+    rolldownOptions: { input: 'src/web/training/main.ts', output: { entryFileNames: 'page.js' } },
   },
 });

@@ -1,8 +1,4 @@
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { getRequestListener } from '@hono/node-server';
 import type { Hono } from 'hono';
-import { CriaError } from '../base/errors.js';
 import { chatFormat } from '../chat/index.js';
 import { DEFAULT_SAMPLING, type SamplingOptions } from '../generate/index.js';
 import type { Model } from '../generate/load-model.js';
@@ -11,6 +7,7 @@ import { ServerAdapters } from './adapters.js';
 import { type AppOptions, createApp } from './app.js';
 import { AnswerForms } from './constraints.js';
 import type { ServerContext } from './context.js';
+import { type HttpServer, startHttpServer } from './http-server.js';
 import type { ImagePolicy } from './image-source.js';
 import { Metrics } from './metrics.js';
 import { SlotPool } from './slots.js';
@@ -32,20 +29,8 @@ export interface ServeOptions extends Omit<AppOptions, 'stop'> {
   readonly page?: (app: Hono) => void;
 }
 
-export interface RunningServer {
-  /** `http://127.0.0.1:8080` */
-  readonly url: string;
-  /** Takes no more requests, and resolves when those under way are answered. */
-  drain(): Promise<void>;
-  /** Ends everything now. */
-  stop(): Promise<void>;
-}
-
-/** A body has this long to arrive, and headers half of it: slow senders must not hold connections. */
-const REQUEST_MILLISECONDS = 60_000;
-
 /** Serves a model over HTTP. Its sequences are the slots. Throws `port-unavailable` (resources). */
-export async function serveModel(model: Model, options: ServeOptions): Promise<RunningServer> {
+export async function serveModel(model: Model, options: ServeOptions): Promise<HttpServer> {
   const batch = new ContinuousBatch(model, options.batchSize);
   const slots = new SlotPool(model, {
     queueLimit: options.queueLimit,
@@ -67,36 +52,12 @@ export async function serveModel(model: Model, options: ServeOptions): Promise<R
   };
   const abort = new AbortController();
   const app = createApp(context, { ...options, stop: abort.signal }, options.page);
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
-  const server = createServer(
-    { requestTimeout: REQUEST_MILLISECONDS, headersTimeout: REQUEST_MILLISECONDS / 2 },
-    (request, response) => void listener(request, response),
-  );
-  await listen(server, options);
-  const { address, port, family } = server.address() as AddressInfo;
-  const closed = () =>
-    new Promise<void>((resolve) => {
-      server.close(() => resolve());
-      server.closeIdleConnections();
-    });
+  const server = await startHttpServer(app, options);
   return {
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
-    drain: closed,
-    stop: async () => {
+    ...server,
+    stop: () => {
       abort.abort();
-      const done = closed();
-      server.closeAllConnections();
-      await done;
+      return server.stop();
     },
   };
-}
-
-function listen(server: Server, { host, port }: ServeOptions): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'it is in use: choose another with --port' : error.message;
-      reject(new CriaError('resources', 'port-unavailable', `cannot listen on ${host}:${port}: ${why}`));
-    });
-    server.listen(port, host, () => resolve());
-  });
 }

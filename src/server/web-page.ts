@@ -5,8 +5,8 @@ import { dirname, extname, join } from 'node:path';
 import type { Context, Hono } from 'hono';
 import { CriaError } from '../base/errors.js';
 
-/** The page talks to its own server and runs its own files: whatever a model writes loads and runs nothing. */
-export const CONTENT_SECURITY_POLICY = [
+/** A page talks to its own server and runs its own files: whatever a model writes loads and runs nothing. */
+const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
   "style-src 'self'",
@@ -16,6 +16,14 @@ export const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join('; ');
+
+/** Headers of everything that a page is made of. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+};
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
@@ -66,10 +74,7 @@ async function readPageFile(folder: string, name: string, path = `/${name}`): Pr
       // The names of assets change with their content; the page that names them must be asked for each time.
       'cache-control': hashed ? 'public, max-age=31536000, immutable' : 'no-cache',
       etag: `"${createHash('sha256').update(body).digest('base64url').slice(0, 27)}"`,
-      'content-security-policy': CONTENT_SECURITY_POLICY,
-      'referrer-policy': 'no-referrer',
-      'cross-origin-opener-policy': 'same-origin',
-      'cross-origin-resource-policy': 'same-origin',
+      ...PAGE_HEADERS,
     },
   };
 }

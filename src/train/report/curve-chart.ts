@@ -14,6 +14,8 @@ export interface CurveChart {
   readonly stepName: string;
   readonly curves: readonly Curve[];
   readonly format: (value: number) => string;
+  /** Whether the axis shows 0 whatever the values are. */
+  readonly fromZero?: boolean;
 }
 
 const WIDTH = 520;
@@ -28,7 +30,7 @@ const COLUMNS = 160;
  * Curves over the steps of a run, as SVG: the same in the report and, drawn anew as they grow, on the live page. Values
  * show where the pointer rests, by style alone. Pure.
  */
-export function curveChart({ description, stepName, curves: given, format }: CurveChart): Html {
+export function curveChart({ description, stepName, curves: given, format, fromZero }: CurveChart): Html {
   const curves = given.map((curve) => ({
     ...curve,
     points: condense(curve.points.filter(([, value]) => Number.isFinite(value) && Math.abs(value) < LARGEST)),
@@ -36,7 +38,10 @@ export function curveChart({ description, stepName, curves: given, format }: Cur
   const all = curves.flatMap(({ points }) => points);
   const first = Math.min(...all.map(([step]) => step));
   const last = Math.max(first + 1, ...all.map(([step]) => step));
-  const axis = axisFor(all.map(([, value]) => value));
+  const axis = axisFor(
+    all.map(([, value]) => value),
+    fromZero,
+  );
   const x = (step: number) => round(PLOT.left + ((step - first) / (last - first)) * (PLOT.right - PLOT.left));
   const y = (value: number) => round(PLOT.bottom - axis.place(value) * (PLOT.bottom - PLOT.top));
   return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${description}">${valueAxis(axis, y, format)}${

@@ -15,11 +15,12 @@ interface Chart {
   readonly title: TrainingTextKey;
   readonly curves: readonly Curve[];
   readonly format: (value: number) => string;
+  readonly fromZero?: boolean;
 }
 
 /** The curves of a run, each chart with its title and legend. Pure. */
 export function trainingCharts(history: TrainingHistory, texts: TrainingTexts): Html[] {
-  return charts(history, texts).map(({ title, curves, format }) => {
+  return charts(history, texts).map(({ title, curves, format, fromZero }) => {
     const name = texts(title);
     const legend = curves.map(
       ({ name, style }) =>
@@ -29,7 +30,7 @@ export function trainingCharts(history: TrainingHistory, texts: TrainingTexts): 
             : html`<path class="curve ${style}" d="M0 6H22"/>`
         }</svg>${name}</li>`,
     );
-    const drawing = curveChart({ description: name, stepName: texts('step'), curves, format });
+    const drawing = curveChart({ description: name, stepName: texts('step'), curves, format, fromZero });
     return html`<figure><figcaption>${name}</figcaption>${
       curves.length > 1 ? html`<ul class="legend">${legend}</ul>` : undefined
     }${drawing}</figure>`;
@@ -63,11 +64,17 @@ function charts(history: TrainingHistory, texts: TrainingTexts): Chart[] {
       ],
     },
     { title: 'learningRate', format: decimal, curves: [line('learningRate', (step) => step.learningRate)] },
-    { title: 'speed', format: decimal, curves: [line('speed', (step) => step.tokensPerSecond)] },
+    {
+      title: 'speed',
+      format: decimal,
+      fromZero: true,
+      curves: [line('speed', (step) => step.tokensPerSecond)],
+    },
     { title: 'gradientNorm', format: decimal, curves: [line('gradientNorm', (step) => step.gradientNorm)] },
     {
       title: 'memory',
       format: formatBytes,
+      fromZero: true,
       curves: [
         line('held', (step) => step.rss),
         ...(planned > 0 ? [line('predicted', () => planned, 'dashed')] : []),

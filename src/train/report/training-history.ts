@@ -7,16 +7,28 @@ import type {
   TrainingStep,
 } from '../events.js';
 
+/** A history as JSON. */
+export interface TrainingSnapshot {
+  readonly start?: TrainingStart;
+  readonly end?: TrainingEnd;
+  readonly steps: readonly TrainingStep[];
+  readonly evaluations: readonly TrainingEvaluation[];
+  readonly checkpoints: readonly TrainingCheckpoint[];
+  readonly warnings: readonly string[];
+  readonly seconds: readonly number[];
+  readonly secondsBefore: number;
+}
+
 /** What happened in a run, over all the times it was resumed: what its page and its report show. */
 export class TrainingHistory {
   start: TrainingStart | undefined;
   end: TrainingEnd | undefined;
-  readonly steps: TrainingStep[] = [];
-  readonly evaluations: TrainingEvaluation[] = [];
-  readonly checkpoints: TrainingCheckpoint[] = [];
-  readonly warnings: string[] = [];
+  steps: TrainingStep[] = [];
+  evaluations: TrainingEvaluation[] = [];
+  checkpoints: TrainingCheckpoint[] = [];
+  warnings: string[] = [];
   /** Of each step, the seconds from the first run's start to its end, without those between runs. */
-  readonly #seconds: number[] = [];
+  #seconds: number[] = [];
   /** The same of what this run resumed. */
   #secondsBefore = 0;
 
@@ -28,6 +40,35 @@ export class TrainingHistory {
       if (event !== undefined) history.add(event);
     }
     return history;
+  }
+
+  static fromSnapshot(snapshot: TrainingSnapshot): TrainingHistory {
+    const history = new TrainingHistory();
+    history.start = snapshot.start;
+    history.end = snapshot.end;
+    history.steps = [...snapshot.steps];
+    history.evaluations = [...snapshot.evaluations];
+    history.checkpoints = [...snapshot.checkpoints];
+    history.warnings = [...snapshot.warnings];
+    history.#seconds = [...snapshot.seconds];
+    history.#secondsBefore = snapshot.secondsBefore;
+    return history;
+  }
+
+  /** For `fromSnapshot`. */
+  toJSON(): TrainingSnapshot {
+    const { start, end, steps, evaluations, checkpoints, warnings } = this;
+    const seconds = this.#seconds;
+    return {
+      start,
+      end,
+      steps,
+      evaluations,
+      checkpoints,
+      warnings,
+      seconds,
+      secondsBefore: this.#secondsBefore,
+    };
   }
 
   add(event: TrainingEvent): void {
@@ -66,12 +107,13 @@ export class TrainingHistory {
   /** Steps after the checkpoint that a run resumes are done again, so what they gave counts no more. */
   #begin(start: TrainingStart): void {
     const { firstStep } = start;
-    for (const list of [this.steps, this.evaluations, this.checkpoints] as { step: number }[][]) {
-      list.splice(0, list.length, ...list.filter(({ step }) => step <= firstStep));
-    }
+    const isKept = ({ step }: { step: number }) => step <= firstStep;
+    this.steps = this.steps.filter(isKept);
+    this.evaluations = this.evaluations.filter(isKept);
+    this.checkpoints = this.checkpoints.filter(isKept);
     this.#seconds.length = this.steps.length;
     this.#secondsBefore = this.#seconds.at(-1) ?? 0;
-    if (firstStep === 0) this.warnings.length = 0;
+    if (firstStep === 0) this.warnings = [];
     this.start = start;
     this.end = undefined;
   }

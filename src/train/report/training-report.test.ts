@@ -27,6 +27,13 @@ describe('the history of a run', () => {
     expect(TrainingHistory.fromLog(`${log(events)}{"event":"st`)).toEqual(historyOf(events));
   });
 
+  it('comes back from JSON', () => {
+    const history = historyOf([...sampleRun(30), { ...sampleRun(0)[0]!, firstStep: 20 } as TrainingEvent]);
+    const copy = TrainingHistory.fromSnapshot(JSON.parse(JSON.stringify(history)));
+    expect(copy).toEqual(history);
+    expect(copy.seconds).toBe(20);
+  });
+
   it('forgets the steps that a resumed run does again, and adds up the time', () => {
     const first = sampleRun(30).filter(({ event }) => event !== 'end');
     const start = first.find((event) => event.event === 'start')!;

@@ -8,18 +8,20 @@ export interface ValueAxis {
 /** Values that differ by more than this factor are shown by their logarithms. */
 const LOGARITHMIC_FROM = 30;
 const MOST_TICKS = 6;
+/** Far below any figure, far above what a number cannot be divided by. */
+const SMALLEST_SPAN = 1e-30;
 
-/** An axis with round ends that shows all values. Pure. */
-export function axisFor(values: readonly number[]): ValueAxis {
+/** An axis with round ends that shows all values, and 0 if it should. Pure. */
+export function axisFor(values: readonly number[], fromZero = false): ValueAxis {
   if (values.length === 0) return { place: () => 0, ticks: [] };
-  const low = Math.min(...values);
+  const low = Math.min(...values, ...(fromZero ? [0] : []));
   const high = Math.max(...values);
   return low > 0 && high / low > LOGARITHMIC_FROM ? logarithmic(low, high) : linear(low, high);
 }
 
 function linear(low: number, high: number): ValueAxis {
-  // Ticks must differ by more than what the sum of a value and a tick's distance keeps.
-  const span = Math.max(high - low, Math.abs(high) * 1e-3, Number.MIN_VALUE * 1e9);
+  // Equal values need room around them too.
+  const span = Math.max(high - low, Math.max(Math.abs(low), Math.abs(high)) * 1e-3, SMALLEST_SPAN);
   const step = roundStep(span / (MOST_TICKS - 2));
   const from = Math.floor(low / step);
   const to = Math.max(from + 1, Math.ceil(high / step));
