@@ -150,7 +150,7 @@ export async function writeFileAtomic(path: string, content: string | Uint8Array
 }
 
 /** Makes the renames in a folder durable. Not every system can open a folder; there the rename has to do. */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   const handle = await open(path, 'r').catch(() => undefined);
   await handle?.sync().catch(() => {});
   await handle?.close();
