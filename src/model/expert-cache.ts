@@ -5,15 +5,9 @@ import type { Run } from '../engine/products.js';
 import type { SlotLoader } from '../engine/slot-loader.js';
 import type { ExpertCacheLayout, ExpertGroup } from './expert-cache-plan.js';
 import { ExpertResidency, type SlotUse } from './expert-residency.js';
-import type { FeedForward, LayerLayout } from './layout.js';
-
-/** Experts' matrices, and the rows of the gathered input that are multiplied with each. */
-export interface ExpertRound {
-  readonly runs: readonly Run[];
-  readonly gate: Matrix;
-  readonly up: Matrix;
-  readonly down: Matrix;
-}
+import type { LayerLayout } from './layout.js';
+import type { FeedForward } from './network-layout.js';
+import type { ExpertRound } from './network-operations.js';
 
 /** What the lanes count; see `ExpertCacheStatistics`. */
 export const EXPERT_COUNTS = { kept: 0, ahead: 1, read: 2, predicted: 3 } as const;

@@ -8,8 +8,8 @@ import {
   SEGMENT_POSITIONS,
   segmentLength,
 } from '../engine/attention.js';
-import type { Buffer, Staging } from '../engine/buffers.js';
-import type { InputSquares, Matrix } from '../engine/matrix.js';
+import type { Staging } from '../engine/buffers.js';
+import type { InputSquares } from '../engine/matrix.js';
 import { laneScratchBytes } from '../engine/operations.js';
 import { ACTIVATION_GROUP, BYTE_BLOCK, laneRows, WORD_BLOCK } from '../engine/products.js';
 import { ggmlType, parseGgmlType, rowBytes } from '../formats/ggml-types.js';
@@ -23,6 +23,13 @@ import {
   planExpertCache,
 } from './expert-cache-plan.js';
 import { LayoutBuilder, type Placement } from './layout-builder.js';
+import {
+  type ActivationBuffers,
+  type NetworkLayer,
+  type NetworkLayout,
+  planEnds,
+  planLayer,
+} from './network-layout.js';
 
 /** Element types of cached keys and values, as llama.cpp spells them. */
 export const CACHE_TYPES = ['f32', 'f16', 'q8_0'] as const;
@@ -34,61 +41,18 @@ export interface CacheTypes {
   readonly values: CacheType;
 }
 
-/** The feed-forward part of one layer. Norms are addresses of vectors in the home arena. */
-export type FeedForward =
-  | { readonly kind: 'dense'; readonly gate: Matrix; readonly up: Matrix; readonly down: Matrix }
-  | {
-      readonly kind: 'moe';
-      readonly router: Matrix;
-      readonly gateExperts: Matrix;
-      readonly upExperts: Matrix;
-      readonly downExperts: Matrix;
-      readonly sharedGate: Matrix;
-      readonly sharedUp: Matrix;
-      readonly sharedDown: Matrix;
-    };
-
-export interface LayerLayout {
-  readonly attnNorm: number;
-  readonly ffnNorm: number;
-  readonly q: Matrix;
-  readonly k: Matrix;
-  readonly v: Matrix;
-  readonly output: Matrix;
-  readonly feedForward: FeedForward;
+export interface LayerLayout extends NetworkLayer {
   readonly cache: LayerCache;
 }
 
-/** Activations of one step, in the home arena. */
-export interface ActivationBuffers {
-  readonly hidden: Buffer;
-  readonly normed: Buffer;
-  readonly q: Buffer;
-  readonly k: Buffer;
-  readonly v: Buffer;
-  readonly attended: Buffer;
-  readonly angles: Buffer;
-  readonly routerLogits: Buffer;
-  readonly expertInput: Buffer;
-  readonly expertOutput: Buffer;
-  readonly gate: Buffer;
-  readonly up: Buffer;
-  readonly logits: Buffer;
-}
-
 /** Where everything of a loaded model is; the same in every worker, and structured-cloneable. */
-export interface ModelLayout {
-  readonly config: Llama4Config;
+export interface ModelLayout extends NetworkLayout {
   readonly batchSize: number;
   /** Rows of logits one step can compute. */
   readonly maxOutputs: number;
-  readonly tokenEmbedding: Matrix;
-  readonly outputNorm: number;
-  readonly output: Matrix;
   /** Measures the input of `output` at every position, whether or not its logits are wanted. */
   readonly outputSquares?: InputSquares;
   readonly layers: readonly LayerLayout[];
-  readonly buffers: ActivationBuffers;
   readonly staging: Staging;
   /** Present when routed experts are read as needed; their matrices then have no addresses. */
   readonly expertCache?: ExpertCacheLayout;
@@ -225,58 +189,15 @@ export function planModel(
     };
   };
 
-  // Tied models have no output matrix of their own.
-  const outputName = tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight';
-  const tokenEmbedding = builder.matrix('token_embd.weight', width, vocabSize, undefined, undefined, 'off');
-  const output =
-    outputName === 'token_embd.weight' ? tokenEmbedding : builder.matrix(outputName, width, vocabSize);
+  const { tokenEmbedding, output, outputNorm } = planEnds(config, tensors, builder);
   const outputSquares = builder.squares(width);
-  if (outputSquares) builder.inputSquares.set(outputName, outputSquares);
-  const outputNorm = builder.vector('output_norm.weight', width);
+  if (outputSquares) builder.inputSquares.set(output.name, outputSquares);
 
   const expertLayers: ExpertLayer[] = [];
   const layers = config.ropeLayers.map((_, i) => {
-    const name = (part: string) => `blk.${i}.${part}.weight`;
-    const norms = {
-      attn: builder.vector(name('attn_norm'), width),
-      ffn: builder.vector(name('ffn_norm'), width),
-    };
-    const attentionInput = builder.squares(width);
-    const attention = {
-      q: builder.matrix(name('attn_q'), width, qWidth, attentionInput),
-      k: builder.matrix(name('attn_k'), width, kvWidth, attentionInput),
-      v: builder.matrix(name('attn_v'), width, kvWidth, attentionInput),
-      output: builder.matrix(name('attn_output'), qWidth, width, builder.squares(qWidth)),
-    };
-    const inner = config.moeLayers[i] ? config.expertFeedForwardLength : config.feedForwardLength;
-    const input = builder.squares(width);
-    const expertInput = config.moeLayers[i] ? builder.squares(width, expertCount) : undefined;
-    const experts = (part: string, columns: number, rows: number, squares?: InputSquares) =>
-      options.expertCache === undefined
-        ? builder.matrix(name(part), columns, rows, squares, expertCount)
-        : builder.unplacedExperts(name(part), columns, rows, squares, expertCount);
-    const feedForward: FeedForward = config.moeLayers[i]
-      ? {
-          kind: 'moe',
-          router: builder.matrix(name('ffn_gate_inp'), width, expertCount, builder.squares(width)),
-          gateExperts: experts('ffn_gate_exps', width, inner, expertInput),
-          upExperts: experts('ffn_up_exps', width, inner, expertInput),
-          downExperts: experts('ffn_down_exps', inner, width, builder.squares(inner, expertCount)),
-          sharedGate: builder.matrix(name('ffn_gate_shexp'), width, inner, input),
-          sharedUp: builder.matrix(name('ffn_up_shexp'), width, inner, input),
-          sharedDown: builder.matrix(name('ffn_down_shexp'), inner, width, builder.squares(inner)),
-        }
-      : {
-          kind: 'dense',
-          gate: builder.matrix(name('ffn_gate'), width, inner, input),
-          up: builder.matrix(name('ffn_up'), width, inner, input),
-          down: builder.matrix(name('ffn_down'), inner, width, builder.squares(inner)),
-        };
-    if (feedForward.kind === 'moe') {
-      const { gateExperts, upExperts, downExperts } = feedForward;
-      expertLayers.push({ layer: i, matrices: [gateExperts, upExperts, downExperts] });
-    }
-    return { norms, ...attention, feedForward, cache: cache(cacheCapacity(config, i, contextSize)) };
+    const { layer, expertMatrices } = planLayer(config, i, builder, options.expertCache === undefined);
+    if (expertMatrices) expertLayers.push({ layer: i, matrices: expertMatrices });
+    return { layer, cache: cache(cacheCapacity(config, i, contextSize)) };
   });
 
   const expertCache =
@@ -357,11 +278,7 @@ export function planModel(
       outputNorm: outputNorm.offset,
       output,
       outputSquares,
-      layers: layers.map(({ norms, ...layer }) => ({
-        ...layer,
-        attnNorm: norms.attn.offset,
-        ffnNorm: norms.ffn.offset,
-      })),
+      layers: layers.map(({ layer, cache }) => ({ ...layer(), cache })),
       buffers,
       staging: { x, byteBlocks, wordBlocks, y, laneOutputBytes, partials, partialBytes },
       expertCache: expertCache?.layout,

@@ -5,8 +5,10 @@ import { PACK_WORDS, packShare } from '../engine/packing.js';
 import { SlotLoader } from '../engine/slot-loader.js';
 import { ExpertCache } from './expert-cache.js';
 import type { ExpertCacheInit } from './expert-store.js';
+import { InferenceOperations } from './inference-operations.js';
 import type { ModelLayout } from './layout.js';
-import { Llama4, type StepTokens } from './llama4.js';
+import { Llama4 } from './llama4.js';
+import type { StepTokens } from './network-operations.js';
 
 export interface ProgramInit {
   readonly layout: ModelLayout;
@@ -46,7 +48,8 @@ export function commandLists(
 export const createProgram: CreateProgram = (lane, init) => {
   const { layout, ropeDivisors, expertCache } = init as ProgramInit;
   const operations = new Operations(lane, layout.staging);
-  const network = new Llama4(operations, layout, ropeDivisors, openExpertCache(lane, layout, expertCache));
+  const cache = openExpertCache(lane, layout, expertCache);
+  const network = new Llama4(new InferenceOperations(operations, layout, cache), layout, ropeDivisors);
   return {
     step(command) {
       if (command[COMMAND.tokens] === PACK) return packShare(lane, command.subarray(1));
