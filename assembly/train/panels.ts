@@ -61,38 +61,83 @@ export function transposePanels(b: usize, stride: usize, depth: i32, width: i32,
   }
 }
 
-/** Panels of the `width` columns of b: `depth` rows, `stride` bytes apart. */
-export function copyPanels(b: usize, stride: usize, depth: i32, width: i32, target: usize): void {
-  for (; width > 0; width -= PANEL) {
-    let from = b;
-    if (width >= PANEL) {
-      for (let k = depth; k > 0; k--) {
-        v128.store(target, v128.load(from));
-        v128.store(target, v128.load(from, 16), 16);
-        from += stride;
-        target += 32;
-      }
+/** One panel of the `width` ⩽ 8 columns of b. */
+function copyPanel(b: usize, stride: usize, depth: i32, width: i32, target: usize): void {
+  for (; depth > 0; depth--) {
+    if (width == PANEL) {
+      v128.store(target, v128.load(b));
+      v128.store(target, v128.load(b, 16), 16);
     } else {
-      for (let k = depth; k > 0; k--) {
-        for (let j: usize = 0; j < <usize>PANEL; j++) {
-          store<f32>(target + (j << 2), j < <usize>width ? load<f32>(from + (j << 2)) : 0);
-        }
-        from += stride;
-        target += 32;
+      for (let j: usize = 0; j < <usize>PANEL; j++) {
+        store<f32>(target + (j << 2), j < <usize>width ? load<f32>(b + (j << 2)) : 0);
       }
     }
-    b += 32;
+    b += stride;
+    target += 32;
   }
 }
 
-/** The `count` ⩽ size columns of a, `depth` rows `stride` bytes apart, as f32[depth][size], the missing ones 0. */
-export function copyColumns(a: usize, stride: usize, depth: i32, count: i32, size: i32, target: usize): void {
-  const rowBytes = <usize>size << 2;
+/** Panels of the `width` columns of b: `depth` rows, `stride` bytes apart. */
+export function copyPanels(b: usize, stride: usize, depth: i32, width: i32, target: usize): void {
+  const panelBytes = <usize>depth << 5;
+  // Two at a time: rows are often apart by what caches take for the same place, so a line is best read once.
+  for (; width >= 2 * PANEL; width -= 2 * PANEL) {
+    let from = b;
+    let second = target + panelBytes;
+    for (let k = depth; k > 0; k--) {
+      v128.store(target, v128.load(from));
+      v128.store(target, v128.load(from, 16), 16);
+      v128.store(second, v128.load(from, 32));
+      v128.store(second, v128.load(from, 48), 16);
+      from += stride;
+      target += 32;
+      second += 32;
+    }
+    b += 64;
+    target += panelBytes;
+  }
+  for (; width > 0; width -= PANEL) {
+    copyPanel(b, stride, depth, min(width, PANEL), target);
+    b += 32;
+    target += panelBytes;
+  }
+}
+
+/** Four columns, of which `count` are a's and the others 0. */
+function copyColumns(a: usize, stride: usize, depth: i32, count: i32, target: usize): void {
   for (; depth > 0; depth--) {
-    for (let i: usize = 0; i < <usize>size; i++) {
-      store<f32>(target + (i << 2), i < <usize>count ? load<f32>(a + (i << 2)) : 0);
+    if (count == 4) v128.store(target, v128.load(a));
+    else {
+      for (let i: usize = 0; i < 4; i++) store<f32>(target + (i << 2), i < <usize>count ? load<f32>(a + (i << 2)) : 0);
     }
     a += stride;
-    target += rowBytes;
+    target += 16;
+  }
+}
+
+/** The `count` ⩽ 16 columns of a, `depth` rows `stride` bytes apart, as f32[⌈count / 4⌉][depth][4], filled up with 0. */
+export function copySixteenColumns(a: usize, stride: usize, depth: i32, count: i32, target: usize): void {
+  const groupBytes = <usize>depth << 4;
+  if (count < 16) {
+    for (; count > 0; count -= 4) {
+      copyColumns(a, stride, depth, min(count, 4), target);
+      a += 16;
+      target += groupBytes;
+    }
+    return;
+  }
+  let target1 = target + groupBytes;
+  let target2 = target1 + groupBytes;
+  let target3 = target2 + groupBytes;
+  for (; depth > 0; depth--) {
+    v128.store(target, v128.load(a));
+    v128.store(target1, v128.load(a, 16));
+    v128.store(target2, v128.load(a, 32));
+    v128.store(target3, v128.load(a, 48));
+    a += stride;
+    target += 16;
+    target1 += 16;
+    target2 += 16;
+    target3 += 16;
   }
 }

@@ -1,31 +1,26 @@
-import { PANEL, copyColumns, copyPanels, transposePanels } from './panels';
-import { TILE_ROWS, tile4Columns, tile4Rows, tile6Columns, tile6Rows } from './tiles';
+import { PANEL, copyPanels, copySixteenColumns, transposePanels } from './panels';
+import { TILE_ROWS, multiplyColumnsTile, multiplyRowsTile } from './tiles';
 
-// The three products of training, C (+)= A B, as blocks of B packed into panels of eight columns, which tiles of six or
-// four rows of A meet.
+// The three products of training, C (+)= A B, as blocks of B packed into panels of eight columns, which tiles of four
+// rows of A meet.
 //
 // Every element of C is the same sum whatever the shape around it: blocks of 256 products, counted from the first, each
 // a running sum from 0 in order, are added to C in order. So callers may divide rows and columns of C as they like;
 // only the sum itself is not theirs to divide.
 //
-// Scratch: f32[32 panels][256][8] of B, f32[256][6] of A, f32[6][8] for tiles at C's edges.
+// Scratch: f32[32 panels][256][8] of B, f32[4][256][4] of A, f32[4][8] for tiles at C's edges.
 
 /** Products in a block of a sum. */
 const DEPTH: i32 = 256;
 /** Columns of B packed at once: with the depth, what a second-level cache holds. */
 const WIDTH: i32 = 256;
 const PANELS_BYTES: usize = 4 * DEPTH * WIDTH;
-const SOME_ROWS_BYTES: usize = 4 * DEPTH * TILE_ROWS;
+const SOME_ROWS: i32 = 16;
+const SOME_ROWS_BYTES: usize = 4 * DEPTH * SOME_ROWS;
 const TILE_BYTES: usize = 4 * TILE_ROWS * PANEL;
 
 export function productScratchBytes(): usize {
   return PANELS_BYTES + SOME_ROWS_BYTES + TILE_BYTES;
-}
-
-/** How many of `left` rows the next tile takes: 8 are two fours. */
-@inline
-function tileRows(left: i32): i32 {
-  return left >= 9 || left == 6 ? 6 : 4;
 }
 
 /** Part of a tile to C. */
@@ -41,26 +36,19 @@ function putPart(tile: usize, rows: i32, columns: i32, c: usize, cStride: usize,
 }
 
 /**
- * C (+)= A times packed panels, for a tile's rows of A.
- * @param across whether A is f32[depth][…], else its rows are `aStride` bytes apart
- * @param rows of A that count, of `size`
+ * C (+)= A times packed panels, for `rows` ⩽ 4 rows of A.
+ * @param across whether A is f32[depth][4], its lines `aStride` bytes apart, else its rows are
  */
-function multiplyTile(
-  across: bool, a: usize, aStride: usize, rows: i32, size: i32, panels: usize, depth: i32, width: i32,
+function multiplyTiles(
+  across: bool, a: usize, aStride: usize, rows: i32, panels: usize, depth: i32, width: i32,
   c: usize, cStride: usize, accumulate: bool, tile: usize,
 ): void {
   for (; width > 0; width -= PANEL) {
-    const whole = rows == size && width >= PANEL;
+    const whole = rows == TILE_ROWS && width >= PANEL;
     const to = whole ? c : tile;
     const toStride = whole ? cStride : 4 * <usize>PANEL;
-    const add = whole && accumulate;
-    if (across) {
-      if (size == 6) tile6Columns(a, aStride, panels, depth, to, toStride, add);
-      else tile4Columns(a, aStride, panels, depth, to, toStride, add);
-    } else {
-      if (size == 6) tile6Rows(a, aStride, panels, depth, to, toStride, add);
-      else tile4Rows(a, aStride, panels, depth, to, toStride, add);
-    }
+    if (across) multiplyColumnsTile(a, aStride, panels, depth, to, toStride, whole && accumulate);
+    else multiplyRowsTile(a, aStride, panels, depth, to, toStride, whole && accumulate);
     if (!whole) putPart(tile, rows, min(width, PANEL), c, cStride, accumulate);
     panels += <usize>depth << 5;
     c += 4 * <usize>PANEL;
@@ -74,21 +62,19 @@ function multiplyRows(
 ): void {
   const someRows = panels + PANELS_BYTES;
   const tile = someRows + SOME_ROWS_BYTES;
-  while (rows > 0) {
-    const size = tileRows(rows);
-    const count = min(size, rows);
-    let from = a;
-    let stride = aStride;
-    if (count < size) {
-      stride = <usize>depth << 2;
-      for (let i: usize = 0; i < <usize>count; i++) memory.copy(someRows + i * stride, a + i * aStride, stride);
-      memory.fill(someRows + <usize>count * stride, 0, <usize>(size - count) * stride);
-      from = someRows;
+  for (; rows > 0; rows -= TILE_ROWS) {
+    const count = min(TILE_ROWS, rows);
+    if (count == TILE_ROWS) {
+      multiplyTiles(false, a, aStride, count, panels, depth, width, c, cStride, accumulate, tile);
+    } else {
+      // What lies past the last row must not be read.
+      const rowBytes = <usize>depth << 2;
+      memory.fill(someRows, 0, rowBytes * TILE_ROWS);
+      for (let i: usize = 0; i < <usize>count; i++) memory.copy(someRows + i * rowBytes, a + i * aStride, rowBytes);
+      multiplyTiles(false, someRows, rowBytes, count, panels, depth, width, c, cStride, accumulate, tile);
     }
-    multiplyTile(false, from, stride, count, size, panels, depth, width, c, cStride, accumulate, tile);
-    a += <usize>count * aStride;
-    c += <usize>count * cStride;
-    rows -= count;
+    a += <usize>TILE_ROWS * aStride;
+    c += <usize>TILE_ROWS * cStride;
   }
 }
 
@@ -140,16 +126,15 @@ export function productTN(
     for (let c: i32 = 0; c < columns; c += WIDTH) {
       const width = min(WIDTH, columns - c);
       copyPanels(x + ((<usize>k * xStride + <usize>c) << 2), xStride << 2, depth, width, scratch);
-      for (let r: i32 = 0; r < rows; ) {
-        const size = tileRows(rows - r);
-        const count = min(size, rows - r);
-        const from = dy + ((<usize>k * dyStride + <usize>r) << 2);
-        copyColumns(from, dyStride << 2, depth, count, size, someRows);
-        multiplyTile(
-          true, someRows, <usize>size << 2, count, size, scratch, depth, width,
-          dw + ((<usize>r * dwStride + <usize>c) << 2), dwStride << 2, true, tile,
-        );
-        r += count;
+      for (let r: i32 = 0; r < rows; r += TILE_ROWS) {
+        const group = r % SOME_ROWS;
+        if (group == 0) {
+          const from = dy + ((<usize>k * dyStride + <usize>r) << 2);
+          copySixteenColumns(from, dyStride << 2, depth, min(SOME_ROWS, rows - r), someRows);
+        }
+        const a = someRows + <usize>(group * depth << 2);
+        const to = dw + ((<usize>r * dwStride + <usize>c) << 2);
+        multiplyTiles(true, a, 16, min(TILE_ROWS, rows - r), scratch, depth, width, to, dwStride << 2, true, tile);
       }
     }
   }
