@@ -2,7 +2,7 @@
 
     pip install torch transformers peft safetensors
     python bench/peers/train.py [--tuning full|lora] [--experts reference|grouped] [--threads 2] [--batch 8]
-        [--length 256] [--warmup 2] [--steps 6] [--rank 16] [--alpha 32] [--attention sdpa|eager] [--checkpointing]
+        [--length 256] [--warmup 2] [--steps 6] [--rank 16] [--alpha 32] [--attention sdpa|eager] [--checkpointing] [--ids FILE]
 
 transformers sends every token through every expert, with a score of 0 where the router did not choose it. `grouped`
 replaces that by products of the chosen tokens alone, which computes the same. Prints one line of JSON.
@@ -50,9 +50,11 @@ def load(model_path, attention):
     return model.train()
 
 
-def batches(model_path, batch, length):
-    text = (NANO / "calibration.txt").read_text()
-    ids = AutoTokenizer.from_pretrained(model_path)(text)["input_ids"]
+def batches(ids_file, batch, length):
+    if ids_file:
+        ids = json.loads(Path(ids_file).read_text())
+    else:
+        ids = AutoTokenizer.from_pretrained(NANO)((NANO / "calibration.txt").read_text())["input_ids"]
     size = batch * length
     while True:
         for start in range(0, len(ids) - size, size):
@@ -61,7 +63,7 @@ def batches(model_path, batch, length):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--model", default=str(NANO))
+    parser.add_argument("--ids", help="JSON array of tokens to train on, in place of nano-scout's calibration text")
     parser.add_argument("--tuning", choices=["full", "lora"], default="full")
     parser.add_argument("--experts", choices=["reference", "grouped"], default="reference")
     parser.add_argument("--attention", choices=["sdpa", "eager"], default="sdpa")
@@ -73,7 +75,7 @@ def main():
     torch.manual_seed(1)
     if options.experts == "grouped":
         modeling_llama4.Llama4TextMoe.forward = grouped_moe
-    model = load(options.model, options.attention)
+    model = load(NANO, options.attention)
     if options.checkpointing:
         model.gradient_checkpointing_enable()
     if options.tuning == "lora":
@@ -83,7 +85,7 @@ def main():
         model = get_peft_model(model, lora)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-4)
-    data = batches(options.model, options.batch, options.length)
+    data = batches(options.ids, options.batch, options.length)
     losses, times = [], []
     for _ in range(options.warmup + options.steps):
         ids = next(data)
