@@ -1,17 +1,6 @@
 import { formatBytes, parseByteSize } from '../../base/byte-size.js';
 import { CriaError } from '../../base/errors.js';
-import { configFromMetadata, type Llama4Config } from '../../convert/llama4-config.js';
-import { openModel } from '../../convert/open-model.js';
-import { DYNAMIC_RECIPES } from '../../dynamic/dynamic-recipes.js';
-import { shapeOf } from '../../dynamic/model-shape.js';
-import {
-  PUBLISHED_HEADER_BYTES,
-  type PublishedModel,
-  publishedConfig,
-  publishedShape,
-} from '../../dynamic/published-models.js';
-import { recipeSizes } from '../../dynamic/recipe-sizes.js';
-import type { TensorInfo } from '../../formats/tensor-source.js';
+import type { PublishedModel } from '../../dynamic/published-models.js';
 import {
   adviseRungs,
   bestRung,
@@ -21,9 +10,9 @@ import {
   probeHardware,
   type Rung,
 } from '../../plan/index.js';
-import { modelPath } from '../model-argument.js';
 import { byteSize, choice, integer, type OptionValues, texts, toggle } from '../options.js';
 import { rungTable } from '../plan-report.js';
+import { findPlannedModel, type PlannedModel } from '../planned-model.js';
 import { defineVerb } from '../verb.js';
 
 /** What the system and other programs keep of the main memory. */
@@ -79,7 +68,7 @@ export const plan = defineVerb({
   options: OPTIONS,
   run: async (terminal, { positionals: [name = 'scout'], values }) => {
     const machine = await describeMachine(values);
-    const model = await findModel(name);
+    const model = await findPlannedModel(name);
     const { contextSize } = values;
     if (contextSize > model.config.contextLength) {
       const message = `--ctx-size expects at most ${model.config.contextLength}, the model's limit, found ${contextSize}`;
@@ -161,51 +150,6 @@ async function describeMachine(values: OptionValues<typeof OPTIONS>): Promise<Ma
 function parseGpus(text: string): number[] {
   const [, count = '1', size = ''] = /^(?:(\d{1,2})x)?(.+)$/i.exec(text) ?? [];
   return new Array<number>(Number(count)).fill(parseByteSize(size));
-}
-
-interface PlannedModel {
-  readonly config: Llama4Config;
-  readonly sizes: readonly { name: string; fileBytes: number; tensors: readonly TensorInfo[] }[];
-  /** A published model, which can be fetched by name. */
-  readonly published?: PublishedModel;
-}
-
-async function findModel(name: string): Promise<PlannedModel> {
-  if (name === 'scout' || name === 'maverick') {
-    const sizes = recipeSizes(
-      DYNAMIC_RECIPES,
-      publishedShape(name),
-      (_, tensors) => sum(tensors) + PUBLISHED_HEADER_BYTES,
-    );
-    return { config: publishedConfig(name), sizes: sizes.map(ofRecipe), published: name };
-  }
-  const source = await openModel(await modelPath(name));
-  try {
-    const config = configFromMetadata(source.metadata, source.tensors);
-    const tensors = [...source.tensors.values()];
-    const itself = { name: 'as it is', fileBytes: sum(tensors), tensors };
-    const is16Bit = tensors.every(({ type }) => type === 'F32' || type === 'F16' || type === 'BF16');
-    const sizes = is16Bit ? recipeSizes(DYNAMIC_RECIPES, shapeOf(source), (_, planned) => sum(planned)) : [];
-    return { config, sizes: [...sizes.map(ofRecipe), itself] };
-  } finally {
-    await source.close();
-  }
-}
-
-function ofRecipe({
-  recipe,
-  bytes,
-  tensors,
-}: {
-  recipe: string;
-  bytes: number;
-  tensors: readonly TensorInfo[];
-}) {
-  return { name: recipe, fileBytes: bytes, tensors };
-}
-
-function sum(tensors: readonly TensorInfo[]): number {
-  return tensors.reduce((total, { bytes }) => total + bytes, 0);
 }
 
 function commandsFor(
