@@ -1,0 +1,2 @@
+export { openTrainingData } from './open-training-data.js';
+export type * from './types.js';

@@ -1,0 +1,36 @@
+// Entry point of the thread that reads a Parquet file: see parquet-rows.ts.
+import { parentPort, workerData } from 'node:worker_threads';
+import { ParquetFile } from './parquet-file.js';
+
+export interface ParquetWorkerData {
+  readonly path: string;
+}
+
+/** What comes back for each message, which asks for more rows. */
+export type ParquetReply =
+  | { readonly kind: 'rows'; readonly rows: readonly unknown[]; readonly offset: number }
+  | { readonly kind: 'end' }
+  | { readonly kind: 'error'; readonly reason: string };
+
+const ROWS_PER_REPLY = 256;
+
+async function* replies(path: string): AsyncGenerator<ParquetReply> {
+  try {
+    const file = await ParquetFile.open(path);
+    for await (const { rows, offset } of file.groups()) {
+      for (let at = 0; at < rows.length; at += ROWS_PER_REPLY) {
+        yield { kind: 'rows', rows: rows.slice(at, at + ROWS_PER_REPLY), offset };
+      }
+    }
+    yield { kind: 'end' };
+  } catch (error) {
+    yield { kind: 'error', reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const { path } = workerData as ParquetWorkerData;
+const answers = replies(path);
+parentPort!.on('message', async () => {
+  const { value, done } = await answers.next();
+  parentPort!.postMessage(done ? ({ kind: 'end' } satisfies ParquetReply) : value);
+});
