@@ -1,5 +1,7 @@
-// Speed of the training products on one thread, in billions of multiply-adds a second: one JSON line per shape, the
-// best of several rounds. Run after `npm run build`: node bench/train-kernels.mjs [relaxed|plain]
+// Speed of the training kernels on one thread of processor time, the best of several rounds, one JSON line per case:
+// products and attention in billions of multiply-adds a second, the others in nanoseconds per element. Run after
+// `npm run build`: node bench/train-kernels.mjs [relaxed|plain]
+import { eightBitTables } from '../dist/train/eight-bit-maps.js';
 import { bestTrainBuild, compileTrainKernels, instantiateTrainKernels } from '../dist/train/kernels.js';
 
 /** [what, tokens, rows, columns] of y = x Wᵀ, W [rows, columns]. */
@@ -17,6 +19,11 @@ const SHAPES = [
   ['Scout, LoRA, A', 512, 8, 5120],
   ['Scout, LoRA, B', 512, 5120, 8],
 ];
+/** [what, query heads of a key/value head, tokens, head size] */
+const ATTENTION = [
+  ['nano-scout, attention', 4, 256, 32],
+  ['Scout, attention', 5, 512, 128],
+];
 const ROUNDS = 7;
 const ROUND_MS = 60;
 
@@ -27,7 +34,7 @@ const kernels = instantiateTrainKernels(await compileTrainKernels(build), memory
 const f32 = new Float32Array(memory.buffer);
 
 let end = 65536;
-const scratch = allocate(kernels.productScratchBytes() / 4);
+const scratch = allocate(kernels.attentionScratchBytes() / 4);
 const start = end;
 for (const [what, tokens, rows, columns] of SHAPES) {
   end = start;
@@ -44,6 +51,54 @@ for (const [what, tokens, rows, columns] of SHAPES) {
     Object.entries(speeds).map(([product, seconds]) => [product, Number((work / seconds).toFixed(2))]),
   );
   console.log(JSON.stringify({ build, what, tokens, rows, columns, ...gmacs }));
+}
+
+for (const [what, heads, tokens, dim] of ATTENTION) {
+  end = start;
+  const [q, out, dOut, dq] = [0, 0, 0, 0].map(() => floats(tokens * heads * dim));
+  const [k, v, dk, dv] = [0, 0, 0, 0].map(() => floats(tokens * dim));
+  const sums = floats(heads * tokens);
+  const shape = [heads, tokens, dim, 0, scratch];
+  const forward = speed(() => kernels.attentionForward(q, heads * dim, k, v, dim, out, sums, ...shape));
+  const backward = speed(() =>
+    kernels.attentionBackward(q, heads * dim, k, v, dim, out, dOut, sums, dq, dk, dv, ...shape),
+  );
+  // Of a causal half.
+  const pairs = (heads * tokens * (tokens + 1)) / 2 / 1e9;
+  const gmacs = (products, seconds) => Number(((products * pairs * dim) / seconds).toFixed(2));
+  console.log(
+    JSON.stringify({
+      build,
+      what,
+      heads,
+      tokens,
+      dim,
+      forward: gmacs(2, forward),
+      backward: gmacs(5, backward),
+    }),
+  );
+}
+
+const N = 65536;
+end = start;
+const [a, b, c, d] = [0, 0, 0, 0].map(() => floats(N));
+const tables = allocate(1024);
+f32.set(eightBitTables(), tables / 4);
+f32.fill(1e-4, d / 4, d / 4 + N);
+const [m, v, mScales, vScales] = [N, N, N / 64, N / 64].map((bytes) => allocate(bytes / 4));
+const step = [1e-3, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, 1];
+const elementwise = {
+  rmsNormBackward: () => kernels.rmsNormBackward(a, b, c, d, N, 1e-5, 0),
+  siluMultiply: () => kernels.siluMultiply(a, b, c, N),
+  siluMultiplyBackward: () => kernels.siluMultiplyBackward(a, b, c, d, d, N),
+  dropout: () => kernels.dropout(a, c, N, 1.1, 2 ** 28, 1, 2, 3),
+  crossEntropy: () => kernels.crossEntropy(d, 3, 1, N),
+  sumOfSquares: () => kernels.sumOfSquares(a, N),
+  adamw: () => kernels.adamw(a, b, c, d, N, ...step),
+  adamw8bit: () => kernels.adamw8bit(a, b, m, v, mScales, vScales, N, ...step, tables, scratch),
+};
+for (const [kernel, call] of Object.entries(elementwise)) {
+  console.log(JSON.stringify({ build, kernel, nanoseconds: Number(((speed(call) / N) * 1e9).toFixed(3)) }));
 }
 
 /** Seconds of processor time of one call, in the best round. */

@@ -120,11 +120,11 @@ def compare(logits, reference):
     }
 
 
-def cria_logits(folder, ids, vocabulary):
+def cria_logits(folder, ids, vocabulary, *adapters):
     with tempfile.TemporaryDirectory() as temporary:
         ids_file, out = Path(temporary) / "ids.json", Path(temporary) / "logits.f32"
         ids_file.write_text(json.dumps(ids))
-        subprocess.run(["node", HERE / "checkpoint-logits.mjs", folder, ids_file, out], check=True)
+        subprocess.run(["node", HERE / "checkpoint-logits.mjs", folder, ids_file, out, *adapters], check=True)
         return torch.frombuffer(bytearray(out.read_bytes()), dtype=torch.float32).view(-1, vocabulary)
 
 
