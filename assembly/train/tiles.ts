@@ -8,8 +8,13 @@ export const TILE_ROWS: i32 = 4;
 
 @inline
 function put(c: usize, low: v128, high: v128, accumulate: bool): void {
-  v128.store(c, accumulate ? f32x4.add(v128.load(c), low) : low);
-  v128.store(c, accumulate ? f32x4.add(v128.load(c, 16), high) : high, 16);
+  if (accumulate) {
+    v128.store(c, f32x4.add(v128.load(c), low));
+    v128.store(c, f32x4.add(v128.load(c, 16), high), 16);
+  } else {
+    v128.store(c, low);
+    v128.store(c, high, 16);
+  }
 }
 
 /** f32[4][8] C (+)= A B for rows of A `aStride` bytes apart; panel b: f32[depth][8]. */
