@@ -1,9 +1,17 @@
 import { CriaError } from '../base/errors.js';
+import type { Tokenizer } from '../model/tokenizer/index.js';
 import type { DataMethod, OverlongRows, PictureEncoder } from './data/types.js';
 import type { TrainingObserver } from './events.js';
 import type { ScheduleType } from './schedule.js';
 import { ALL_LINEAR, EXPERT_PARAMETERS } from './target-modules.js';
 import type { OptimizerKind } from './types.js';
+
+/** Makes an encoder of pictures for a text model. */
+export type OpenPictures = (model: {
+  readonly tokenizer: Tokenizer;
+  readonly embeddingLength: number;
+  readonly threads: number;
+}) => PictureEncoder & { close(): Promise<void> };
 
 /** What `finetune` does. Names and meanings are those of PEFT, TRL and transformers where they have them. */
 export interface FinetuneOptions {
@@ -97,8 +105,8 @@ export interface FinetuneOptions {
   /** Go on from the newest checkpoint in `output`, where there is one. */
   readonly resume?: boolean;
 
-  /** Encodes pictures in the data; see `PictureEncoder`. */
-  readonly pictures?: PictureEncoder;
+  /** Opens what encodes the pictures in the data; rows with pictures are refused without. */
+  readonly pictures?: OpenPictures;
   readonly observe?: TrainingObserver;
   /** Told how far reading the data and loading the model are. */
   readonly onProgress?: (what: 'data' | 'model', done: number, total: number) => void;

@@ -1,8 +1,11 @@
+import type { TensorSource } from '../formats/tensor-source.js';
 import type {
   BatchLoss,
+  OptimizerKind,
   OptimizerStep,
   ParameterInfo,
   StateTensor,
+  Trainable,
   TrainingBatch,
   TrainingMemory,
 } from './types.js';
@@ -22,3 +25,20 @@ export interface TrainableModel {
   optimizerState(): Promise<StateTensor[]>;
   restoreOptimizer(tensors: readonly StateTensor[]): Promise<void>;
 }
+
+/** Loads a model for training; `TrainingModel.open`, or a small model of tests. */
+export type OpenTrainable = (
+  source: TensorSource,
+  options: {
+    readonly trainable: Trainable;
+    readonly threads?: number;
+    /** Most tokens of a batch. */
+    readonly maxTokens: number;
+    readonly checkpointing?: boolean;
+    readonly optimizer?: OptimizerKind;
+    readonly auxiliaryCoefficient?: number;
+    readonly seed: number;
+    readonly onProgress?: (done: number, total: number) => void;
+    readonly signal?: AbortSignal;
+  },
+) => Promise<TrainableModel & { close(): Promise<void> }>;
