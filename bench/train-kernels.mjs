@@ -1,7 +1,7 @@
 // Speed of the training kernels on one thread of processor time, the best of several rounds, one JSON line per case:
 // products and attention in billions of multiply-adds a second, the others in nanoseconds per element. Run after
 // `npm run build`: node bench/train-kernels.mjs [relaxed|plain]
-import { eightBitTables } from '../dist/train/eight-bit-maps.js';
+import { EIGHT_BIT_TABLES_BYTES, eightBitTables } from '../dist/train/eight-bit-maps.js';
 import { bestTrainBuild, compileTrainKernels, instantiateTrainKernels } from '../dist/train/kernels.js';
 
 /** [what, tokens, rows, columns] of y = x Wᵀ, W [rows, columns]. */
@@ -82,8 +82,8 @@ for (const [what, heads, tokens, dim] of ATTENTION) {
 const N = 65536;
 end = start;
 const [a, b, c, d] = [0, 0, 0, 0].map(() => floats(N));
-const tables = allocate(1024);
-f32.set(eightBitTables(), tables / 4);
+const tables = allocate(EIGHT_BIT_TABLES_BYTES / 4);
+new Uint8Array(memory.buffer).set(eightBitTables(), tables);
 f32.fill(1e-4, d / 4, d / 4 + N);
 const [m, v, mScales, vScales] = [N, N, N / 64, N / 64].map((bytes) => allocate(bytes / 4));
 const step = [1e-3, 0.9, 0.999, 1e-8, 0.01, 0.1, 0.001, 1];

@@ -1,4 +1,4 @@
-import { exp4 } from '../math';
+import { expOf4, prepareExp } from './exp';
 import { logarithm } from './logarithm';
 
 /** Four floats from `at`, those from the `count`th on replaced by −∞. */
@@ -35,23 +35,33 @@ export function crossEntropy(logits: usize, target: i32, gradientScale: f32, voc
   const end = <usize>vectors << 4;
 
   let highest = f32x4.splat(-Infinity);
-  for (let i: usize = 0; i < end; i += 16) highest = f32x4.pmax(highest, v128.load(logits + i));
+  let highest1 = highest, highest2 = highest, highest3 = highest;
+  let at: usize = 0;
+  for (; at + 64 <= end; at += 64) {
+    highest = f32x4.pmax(highest, v128.load(logits + at));
+    highest1 = f32x4.pmax(highest1, v128.load(logits + at, 16));
+    highest2 = f32x4.pmax(highest2, v128.load(logits + at, 32));
+    highest3 = f32x4.pmax(highest3, v128.load(logits + at, 48));
+  }
+  for (; at < end; at += 16) highest = f32x4.pmax(highest, v128.load(logits + at));
+  highest = f32x4.pmax(f32x4.pmax(highest, highest1), f32x4.pmax(highest2, highest3));
   if (tail > 0) highest = f32x4.pmax(highest, loadTail(logits + end, tail));
   const pairs = f32x4.pmax(highest, v128.shuffle<i32>(highest, highest, 2, 3, 0, 1));
   const largest = max(f32x4.extract_lane(pairs, 0), f32x4.extract_lane(pairs, 1));
 
+  prepareExp();
   const shift = f32x4.splat(largest);
   let sums = f64x2.splat(0);
   for (let i: usize = 0; i < end; i += 16) {
-    const e = exp4(f32x4.sub(v128.load(logits + i), shift));
+    const e = expOf4(f32x4.sub(v128.load(logits + i), shift));
     v128.store(logits + i, e);
     sums = f64x2.add(sums, sumInDouble(e));
   }
   let total = f64x2.extract_lane(sums, 0) + f64x2.extract_lane(sums, 1);
   for (let j: i32 = 0; j < tail; j++) {
-    const at = logits + end + (<usize>j << 2);
-    const e = f32x4.extract_lane(exp4(f32x4.splat(load<f32>(at) - largest)), 0);
-    store<f32>(at, e);
+    const last = logits + end + (<usize>j << 2);
+    const e = f32x4.extract_lane(expOf4(f32x4.splat(load<f32>(last) - largest)), 0);
+    store<f32>(last, e);
     total += <f64>e;
   }
 

@@ -1,19 +1,15 @@
-import { exp4, sumLanes } from '../math';
+import { sumLanes } from '../math';
+import { prepareExp, sigmoidOf4 } from './exp';
 
-// Element-wise steps of the forward and backward passes, and norms' gradients. Multiplications and additions are
-// never fused here, so that scalar tails and both builds compute what the vectors do.
-
-@inline
-function sigmoid4(x: v128): v128 {
-  const one = f32x4.splat(1);
-  return f32x4.div(one, f32x4.add(one, exp4(f32x4.neg(x))));
-}
+// Element-wise steps of the forward and backward passes, and norms' gradients. Where scalars finish what vectors began,
+// multiplications and additions are not fused, so that both compute the same.
 
 /** inner = silu(gate) × up, n a multiple of 4. */
 export function siluMultiply(gate: usize, up: usize, inner: usize, n: i32): void {
+  prepareExp();
   for (; n > 0; n -= 4) {
     const g = v128.load(gate);
-    v128.store(inner, f32x4.mul(f32x4.mul(g, sigmoid4(g)), v128.load(up)));
+    v128.store(inner, f32x4.mul(f32x4.mul(g, sigmoidOf4(g)), v128.load(up)));
     gate += 16;
     up += 16;
     inner += 16;
@@ -24,12 +20,13 @@ export function siluMultiply(gate: usize, up: usize, inner: usize, n: i32): void
 export function siluMultiplyBackward(
   gate: usize, up: usize, dInner: usize, dGate: usize, dUp: usize, n: i32,
 ): void {
+  prepareExp();
   const one = f32x4.splat(1);
   for (; n > 0; n -= 4) {
     const g = v128.load(gate);
     const u = v128.load(up);
     const d = v128.load(dInner);
-    const s = sigmoid4(g);
+    const s = sigmoidOf4(g);
     const ds = f32x4.mul(d, s);
     v128.store(dUp, f32x4.mul(ds, g));
     const slope = f32x4.add(one, f32x4.mul(g, f32x4.sub(one, s)));

@@ -20,15 +20,39 @@ export function dynamicMap(signed: boolean): Float32Array<ArrayBuffer> {
   return Float32Array.from(values).sort();
 }
 
-/** A map's values, then for each the greatest number that rounds to it: the middle up to the next. */
-function tableOf(map: Float32Array): number[] {
-  const limits = Array.from(map, (value, i) =>
-    i < 255 ? (value + map[i + 1]!) / 2 : Number.POSITIVE_INFINITY,
-  );
-  return [...map, ...limits];
+/** Numbers from 2^−22 to 1 by their upper 16 bits: nothing smaller rounds to another value of a map. */
+const SMALLEST_BUCKET = (127 - 22) << 7;
+const BUCKETS = (127 << 7) - SMALLEST_BUCKET + 1;
+const TABLE_FLOATS = 2 * 256;
+const TABLE_BYTES = 4 * TABLE_FLOATS + 2 * BUCKETS;
+
+/** Bytes of `eightBitTables()`. */
+export const EIGHT_BIT_TABLES_BYTES = 2 * TABLE_BYTES;
+
+/** Writes what assembly/train/eight-bit.ts says of a table. */
+function writeTable(table: Uint8Array<ArrayBuffer>, map: Float32Array): void {
+  const floats = new Float32Array(TABLE_FLOATS);
+  floats.set(map);
+  const limits = floats.subarray(256);
+  for (let i = 0; i < 255; i++) limits[i] = (map[i]! + map[i + 1]!) / 2;
+  limits[255] = Number.POSITIVE_INFINITY;
+  table.set(new Uint8Array(floats.buffer));
+
+  const edge = new DataView(new ArrayBuffer(4));
+  for (let bucket = 0; bucket < 2 * BUCKETS; bucket++) {
+    const negative = bucket >= BUCKETS;
+    const upper = SMALLEST_BUCKET + (bucket % BUCKETS);
+    // The smallest number of the bucket: of positive ones the lower edge, and 0 of the first.
+    edge.setUint32(0, negative ? (0x8000_0000 | ((upper << 16) + 0xffff)) >>> 0 : upper << 16);
+    const least = bucket === 0 ? 0 : edge.getFloat32(0);
+    table[4 * TABLE_FLOATS + bucket] = limits.findIndex((limit) => least <= limit);
+  }
 }
 
 /** What the kernel `adamw8bit` reads at `tables`: for the first moment, then for the second. */
-export function eightBitTables(): Float32Array<ArrayBuffer> {
-  return Float32Array.from([...tableOf(dynamicMap(true)), ...tableOf(dynamicMap(false))]);
+export function eightBitTables(): Uint8Array<ArrayBuffer> {
+  const tables = new Uint8Array(EIGHT_BIT_TABLES_BYTES);
+  writeTable(tables.subarray(0, TABLE_BYTES), dynamicMap(true));
+  writeTable(tables.subarray(TABLE_BYTES), dynamicMap(false));
+  return tables;
 }

@@ -93,7 +93,7 @@ describeTrainBuilds('optimizers', (build) => {
   it('adamw8bit rounds moments to the nearest values of their maps', () => {
     const n = 2 * EIGHT_BIT_BLOCK + 41;
     const start = randomFloats(n, 1);
-    const tables = bench.floats(eightBitTables());
+    const tables = bench.bytes(eightBitTables());
     const value = bench.floats(start);
     const [m, v] = [bench.allocate(n), bench.allocate(n)];
     const [mScales, vScales] = [bench.floats(new Float32Array(3)), bench.floats(new Float32Array(3))];
@@ -141,7 +141,7 @@ describeTrainBuilds('optimizers', (build) => {
     const value = bench.floats(new Float32Array(n).fill(1));
     const gradient = bench.floats(new Float32Array(n));
     const [m, v, mScale, vScale] = [n, n, 4, 4].map((bytes) => bench.allocate(bytes));
-    const tables = bench.floats(eightBitTables());
+    const tables = bench.bytes(eightBitTables());
     bench.f32[mScale! / 4] = 0;
     bench.f32[vScale! / 4] = 0;
     for (let step = 1; step <= 2; step++) {

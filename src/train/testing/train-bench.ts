@@ -51,6 +51,12 @@ export class TrainBench {
     return address;
   }
 
+  bytes(values: Uint8Array): number {
+    const address = this.allocate(values.length);
+    this.u8.set(values, address);
+    return address;
+  }
+
   floats(values: ArrayLike<number>): number {
     const address = this.allocate(values.length * 4);
     this.f32.set(values, address / 4);
