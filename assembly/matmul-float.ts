@@ -5,6 +5,8 @@ import { unpackFloat } from './unpack/index';
 // i, i + 4, …), whatever the number of tokens: a token gets the same bits in every batch.
 
 const ROWS: i32 = 8;
+/** Tokens that share every load of a weight. */
+const TILE_TOKENS: i32 = 4;
 const TYPE_F32: i32 = 0;
 const TYPE_BF16: i32 = 30;
 
@@ -55,87 +57,48 @@ function rowsTimes1<T>(w: usize, rowBytes: usize, x: usize, columns: i32, y: usi
   storeSums(y + 16, sumLanesOf4(e, f, g, h), accumulate);
 }
 
-/** Four rows of floats times three tokens. */
-function rowsTimes3(w: usize, columns: i32, x: usize, y: usize, yStride: usize, accumulate: bool): void {
+/** Sums of two rows (a, b) with two tokens (0, 1), to two rows' places of each token. */
+@inline
+function storePairs(y: usize, yStride: usize, a0: v128, b0: v128, a1: v128, b1: v128, accumulate: bool): void {
+  let sums = sumLanesOf4(a0, b0, a1, b1);
+  const next = y + yStride;
+  if (accumulate) sums = f32x4.add(v128.load64_lane(next, v128.load64_zero(y), 1), sums);
+  v128.store64_lane(y, sums, 0);
+  v128.store64_lane(next, sums, 1);
+}
+
+/** Two rows of floats times four tokens: what fits into registers, sums included. */
+function rowsTimes4(w: usize, columns: i32, x: usize, y: usize, yStride: usize, accumulate: bool): void {
   const rowBytes = <usize>columns << 2;
   let a0 = f32x4.splat(0);
-  let a1 = a0, a2 = a0, b0 = a0, b1 = a0, b2 = a0, c0 = a0, c1 = a0, c2 = a0, d0 = a0, d1 = a0, d2 = a0;
+  let a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
   let w1 = w + rowBytes;
-  let w2 = w1 + rowBytes;
-  let w3 = w2 + rowBytes;
   let x1 = x + rowBytes;
   let x2 = x1 + rowBytes;
-  const end = x1;
-  for (; x + 32 <= end; x += 32) {
-    let v0 = v128.load(x);
-    let v1 = v128.load(x1);
-    let v2 = v128.load(x2);
-    let row = v128.load(w);
-    a0 = madd(row, v0, a0);
-    a1 = madd(row, v1, a1);
-    a2 = madd(row, v2, a2);
-    row = v128.load(w1);
-    b0 = madd(row, v0, b0);
-    b1 = madd(row, v1, b1);
-    b2 = madd(row, v2, b2);
-    row = v128.load(w2);
-    c0 = madd(row, v0, c0);
-    c1 = madd(row, v1, c1);
-    c2 = madd(row, v2, c2);
-    row = v128.load(w3);
-    d0 = madd(row, v0, d0);
-    d1 = madd(row, v1, d1);
-    d2 = madd(row, v2, d2);
-    v0 = v128.load(x, 16);
-    v1 = v128.load(x1, 16);
-    v2 = v128.load(x2, 16);
-    row = v128.load(w, 16);
-    a0 = madd(row, v0, a0);
-    a1 = madd(row, v1, a1);
-    a2 = madd(row, v2, a2);
-    row = v128.load(w1, 16);
-    b0 = madd(row, v0, b0);
-    b1 = madd(row, v1, b1);
-    b2 = madd(row, v2, b2);
-    row = v128.load(w2, 16);
-    c0 = madd(row, v0, c0);
-    c1 = madd(row, v1, c1);
-    c2 = madd(row, v2, c2);
-    row = v128.load(w3, 16);
-    d0 = madd(row, v0, d0);
-    d1 = madd(row, v1, d1);
-    d2 = madd(row, v2, d2);
-    w += 32;
-    w1 += 32;
-    w2 += 32;
-    w3 += 32;
-    x1 += 32;
-    x2 += 32;
+  let x3 = x2 + rowBytes;
+  for (const end = x1; x < end; x += 16) {
+    const first = v128.load(w);
+    const second = v128.load(w1);
+    let v = v128.load(x);
+    a0 = madd(first, v, a0);
+    b0 = madd(second, v, b0);
+    v = v128.load(x1);
+    a1 = madd(first, v, a1);
+    b1 = madd(second, v, b1);
+    v = v128.load(x2);
+    a2 = madd(first, v, a2);
+    b2 = madd(second, v, b2);
+    v = v128.load(x3);
+    a3 = madd(first, v, a3);
+    b3 = madd(second, v, b3);
+    w += 16;
+    w1 += 16;
+    x1 += 16;
+    x2 += 16;
+    x3 += 16;
   }
-  if (x < end) {
-    const v0 = v128.load(x);
-    const v1 = v128.load(x1);
-    const v2 = v128.load(x2);
-    let row = v128.load(w);
-    a0 = madd(row, v0, a0);
-    a1 = madd(row, v1, a1);
-    a2 = madd(row, v2, a2);
-    row = v128.load(w1);
-    b0 = madd(row, v0, b0);
-    b1 = madd(row, v1, b1);
-    b2 = madd(row, v2, b2);
-    row = v128.load(w2);
-    c0 = madd(row, v0, c0);
-    c1 = madd(row, v1, c1);
-    c2 = madd(row, v2, c2);
-    row = v128.load(w3);
-    d0 = madd(row, v0, d0);
-    d1 = madd(row, v1, d1);
-    d2 = madd(row, v2, d2);
-  }
-  storeSums(y, sumLanesOf4(a0, b0, c0, d0), accumulate);
-  storeSums(y + yStride, sumLanesOf4(a1, b1, c1, d1), accumulate);
-  storeSums(y + 2 * yStride, sumLanesOf4(a2, b2, c2, d2), accumulate);
+  storePairs(y, yStride, a0, b0, a1, b1, accumulate);
+  storePairs(y + 2 * yStride, yStride, a2, b2, a3, b3, accumulate);
 }
 
 /** One row of floats times one token. */
@@ -161,8 +124,10 @@ export function matmulFloat(
   const xStride = <usize>columns << 2;
   for (; rows > 0; rows -= ROWS) {
     const count = min(ROWS, rows);
-    if (count == ROWS && tokens == 1 && type == TYPE_BF16) {
-      rowsTimes1<u16>(w, rowBytes, x, columns, y, accumulate);
+    if (count == ROWS && tokens < TILE_TOKENS && type == TYPE_BF16) {
+      for (let t: usize = 0; t < <usize>tokens; t++) {
+        rowsTimes1<u16>(w, rowBytes, x + t * xStride, columns, y + t * yStride, accumulate);
+      }
     } else {
       let floats = w;
       if (type != TYPE_F32) {
@@ -175,11 +140,12 @@ export function matmulFloat(
       let out = y;
       let t: i32 = 0;
       if (count == ROWS) {
-        for (; t + 3 <= tokens; t += 3) {
-          rowsTimes3(floats, columns, token, out, yStride, accumulate);
-          rowsTimes3(floats + 4 * xStride, columns, token, out + 16, yStride, accumulate);
-          token += 3 * xStride;
-          out += 3 * yStride;
+        for (; t + TILE_TOKENS <= tokens; t += TILE_TOKENS) {
+          for (let r: usize = 0; r < <usize>ROWS; r += 2) {
+            rowsTimes4(floats + r * xStride, columns, token, out + (r << 2), yStride, accumulate);
+          }
+          token += <usize>TILE_TOKENS * xStride;
+          out += <usize>TILE_TOKENS * yStride;
         }
       }
       for (; t < tokens; t++) {
