@@ -48,27 +48,38 @@ export function tagAnswers(
 ): TaggedLayout[] {
   const layout = (count: number, addGenerationPrompt: boolean): Part[] =>
     format.parts({ ...chat, messages: chat.messages.slice(0, count), addGenerationPrompt });
-  const prompts = answers.map((index) => layout(index, true));
   const whole = layout(chat.messages.length, false);
-  const spans = prompts.map((prompt) => findSpan(whole, prompt, ends));
-  if (spans.every((span) => span !== undefined)) {
+  const single = answers.map((index) => {
+    const parts = index + 1 === chat.messages.length ? whole : layout(index + 1, false);
+    return { index, parts, span: findSpan(parts, layout(index, true), ends, index) };
+  });
+  if (single.every(({ parts, span }) => beginsAs(whole, parts, span.end))) {
+    const spans = single.map(({ span }) => span);
     return [{ parts: tag(whole, spans), messages: chat.messages.length }];
   }
-  return answers.map((index, i) => {
-    const upToAnswer = layout(index + 1, false);
-    const span = findSpan(upToAnswer, prompts[i]!, ends);
-    if (span) return { parts: tag(upToAnswer, [span]), messages: index + 1 };
-    throw new RowFault(
-      `the chat template does not lay messages[${index}] out as its own prompt for an answer, followed by an answer and its end`,
-    );
-  });
+  return single.map(({ index, parts, span }) => ({ parts: tag(parts, [span]), messages: index + 1 }));
 }
 
-function findSpan(whole: readonly Part[], prompt: readonly Part[], ends: (token: string) => boolean) {
-  const start = endOfPrefix(whole, prompt);
-  if (!start) return undefined;
-  const end = whole.findIndex(({ text, special }, i) => i >= start.part && special && ends(text));
-  return end < 0 ? undefined : { start, end };
+function findSpan(
+  parts: readonly Part[],
+  prompt: readonly Part[],
+  ends: (token: string) => boolean,
+  index: number,
+): Span {
+  const start = endOfPrefix(parts, prompt);
+  const end = parts.findIndex(({ text, special }, i) => start && i >= start.part && special && ends(text));
+  if (start && end >= 0) return { start, end };
+  throw new RowFault(
+    `the chat template does not lay messages[${index}] out as its own prompt for an answer, then the answer and its end`,
+  );
+}
+
+/** Whether both layouts have the same parts up to and with part `end`. */
+function beginsAs(whole: readonly Part[], parts: readonly Part[], end: number): boolean {
+  for (let i = 0; i <= end; i++) {
+    if (whole[i]?.text !== parts[i]!.text || whole[i]!.special !== parts[i]!.special) return false;
+  }
+  return true;
 }
 
 /** Where `whole` goes on from `prefix`; undefined when it begins otherwise. */

@@ -10,6 +10,9 @@ const MAX_GROUP_BYTES = 2 ** 30;
 const MAX_GROUP_ROWS = 2 ** 24;
 const MAX_METADATA_BYTES = 2 ** 28;
 
+/** What is wrong with a file, said for its user. */
+export class ParquetFault extends Error {}
+
 /**
  * The rows of a Parquet file, whose numbers are checked where they decide how much memory is taken. What the library
  * itself believes of a page (run lengths) is bounded only by the memory of the thread it runs in.
@@ -25,18 +28,18 @@ export class ParquetFile {
     this.#columns = columns;
   }
 
-  /** Throws an Error that says what is wrong with the file. */
+  /** Throws ParquetFault, what FileReader throws, and whatever the library trips over. */
   static async open(path: string): Promise<ParquetFile> {
     const file = await FileReader.open(path);
     const tail = new Uint8Array(8);
-    if (file.size < 12) throw new Error(`expected a Parquet file, found ${file.size} bytes`);
+    if (file.size < 12) throw new ParquetFault(`expected a Parquet file, found ${file.size} bytes`);
     await file.read(file.size - 8, tail);
     const length = new DataView(tail.buffer).getUint32(0, true);
     if (Buffer.from(tail.subarray(4)).toString('latin1') !== 'PAR1') {
-      throw new Error('expected PAR1 at its end, found something else');
+      throw new ParquetFault('expected PAR1 at its end, found something else');
     }
     if (length > Math.min(MAX_METADATA_BYTES, file.size - 12)) {
-      throw new Error(
+      throw new ParquetFault(
         `expected its metadata to fit ${formatBytes(file.size)}, found ${formatBytes(length)} of them`,
       );
     }
@@ -45,7 +48,7 @@ export class ParquetFile {
     const columns = names.filter((name) => ROW_FIELDS.includes(name));
     if (columns.length === 0) {
       const found = names.slice(0, 6).map((name) => quote(name, 24));
-      throw new Error(
+      throw new ParquetFault(
         `expected columns such as messages, prompt or text, found ${found.join(', ') || 'none'}`,
       );
     }
@@ -58,7 +61,9 @@ export class ParquetFile {
     for (const [i, group] of this.#metadata.row_groups.entries()) {
       const count = Number(group.num_rows);
       if (!Number.isSafeInteger(count) || count < 0 || count > MAX_GROUP_ROWS) {
-        throw new Error(`expected at most ${MAX_GROUP_ROWS} rows in row group ${i}, found ${group.num_rows}`);
+        throw new ParquetFault(
+          `expected at most ${MAX_GROUP_ROWS} rows in row group ${i}, found ${group.num_rows}`,
+        );
       }
       this.#checkSize(i);
       const rows = await parquetReadObjects({
@@ -84,7 +89,7 @@ export class ParquetFile {
       bytes += Number(column.total_uncompressed_size);
     }
     if (!(bytes <= MAX_GROUP_BYTES)) {
-      throw new Error(
+      throw new ParquetFault(
         `expected at most ${formatBytes(MAX_GROUP_BYTES)} in row group ${group}, found ${formatBytes(bytes)}`,
       );
     }
@@ -97,7 +102,7 @@ function source(file: FileReader) {
     byteLength: file.size,
     async slice(start: number, end = file.size): Promise<ArrayBuffer> {
       if (!(start >= 0 && start <= end && end <= file.size)) {
-        throw new Error(`expected bytes inside its ${file.size}, found ${start} to ${end}`);
+        throw new ParquetFault(`expected bytes inside its ${file.size}, found ${start} to ${end}`);
       }
       const bytes = new Uint8Array(end - start);
       await file.read(start, bytes);
@@ -112,8 +117,12 @@ const boundedCompressors: typeof compressors = Object.fromEntries(
     codec,
     (input: Uint8Array, length: number) => {
       if (!(length >= 0 && length <= MAX_GROUP_BYTES)) {
-        throw new Error(`expected at most ${formatBytes(MAX_GROUP_BYTES)} in a page, found ${length} bytes`);
+        throw new ParquetFault(
+          `expected at most ${formatBytes(MAX_GROUP_BYTES)} in a page, found ${length} bytes`,
+        );
       }
+      // The library's LZ4 fails on a block of nothing, as a column of nulls can have.
+      if (length === 0) return new Uint8Array(0);
       // By itself it believes the size that the compressed bytes claim.
       return codec === 'ZSTD' ? decompressZstd(input, new Uint8Array(length)) : decompress(input, length);
     },

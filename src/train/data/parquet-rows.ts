@@ -2,7 +2,6 @@ import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
 import { CriaError } from '../../base/errors.js';
 import { FileReader } from '../../base/file-reader.js';
-import { quote } from '../../base/text.js';
 import type { FileRow } from './file-row.js';
 import type { ParquetReply, ParquetWorkerData } from './parquet-worker.js';
 
@@ -44,21 +43,22 @@ export async function* parquetRows(path: string): AsyncGenerator<FileRow> {
 
 function nextReply(worker: Worker): Promise<ParquetReply> {
   return new Promise((resolve, reject) => {
-    const settle = () => worker.removeAllListeners();
-    worker.once('message', (reply: ParquetReply) => {
-      settle();
+    const onMessage = (reply: ParquetReply) => {
+      worker.off('error', onError);
       resolve(reply);
-    });
-    worker.once('error', (error) => {
-      settle();
+    };
+    const onError = (error: Error) => {
+      worker.off('message', onMessage);
       reject(error);
-    });
+    };
+    worker.once('message', onMessage);
+    worker.once('error', onError);
     worker.postMessage('more');
   });
 }
 
 function badParquet(path: string, reason: string, cause?: unknown): CriaError {
-  const line = quote(reason, 200).slice(1, -1);
+  const line = reason.replace(/\p{Cc}/gu, ' ').slice(0, 300);
   return new CriaError('bad-file', 'bad-parquet', `'${path}': the Parquet file cannot be read: ${line}`, {
     cause,
   });

@@ -1,6 +1,7 @@
 // Entry point of the thread that reads a Parquet file: see parquet-rows.ts.
 import { parentPort, workerData } from 'node:worker_threads';
-import { ParquetFile } from './parquet-file.js';
+import { CriaError } from '../../base/errors.js';
+import { ParquetFault, ParquetFile } from './parquet-file.js';
 
 export interface ParquetWorkerData {
   readonly path: string;
@@ -24,8 +25,13 @@ async function* replies(path: string): AsyncGenerator<ParquetReply> {
     }
     yield { kind: 'end' };
   } catch (error) {
-    yield { kind: 'error', reason: error instanceof Error ? error.message : String(error) };
+    yield { kind: 'error', reason: reasonFor(error) };
   }
+}
+
+function reasonFor(error: unknown): string {
+  if (error instanceof ParquetFault || error instanceof CriaError) return error.message;
+  return `its parts contradict each other (${error instanceof Error ? error.message : String(error)})`;
 }
 
 const { path } = workerData as ParquetWorkerData;
