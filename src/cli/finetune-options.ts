@@ -73,10 +73,10 @@ export const FINETUNE_OPTIONS = {
   }),
   rank: integer(['--lora-r', '--rank'], {
     group: ADAPTERS,
-    initial: undefined,
+    initial: 16,
     min: 1,
     max: 16384,
-    help: 'rank of adapters: more can learn more, and takes more memory (default 16)',
+    help: 'rank of adapters: more can learn more, and takes more memory',
   }),
   alpha: decimal(['--lora-alpha'], {
     group: ADAPTERS,
