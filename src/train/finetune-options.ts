@@ -3,7 +3,7 @@ import type { Tokenizer } from '../model/tokenizer/index.js';
 import type { DataMethod, OverlongRows, PictureEncoder } from './data/types.js';
 import type { TrainingObserver } from './events.js';
 import type { ScheduleType } from './schedule.js';
-import { ALL_LINEAR, EXPERT_PARAMETERS } from './target-modules.js';
+import { ALL_LINEAR, EXPERT_PARAMETERS, type TargetOptions } from './target-modules.js';
 import type { OptimizerKind } from './types.js';
 
 /** Makes an encoder of pictures for a text model. */
@@ -138,9 +138,9 @@ export function resolveOptions(options: FinetuneOptions): ResolvedOptions {
   ];
   const nothingNamed = !options.trainRouter && targetParameters.length === 0;
   refuse(fromScratch && !full, '--from-scratch needs --full: nothing would train the random weights');
-  const adapterOption = (
-    ['rank', 'alpha', 'dropout', 'rsLora', 'targetModules', 'trainRouter'] as const
-  ).find((key) => options[key] !== undefined && options[key] !== false);
+  const adapterOption = (['alpha', 'dropout', 'rsLora', 'targetModules', 'trainRouter'] as const).find(
+    (key) => options[key] !== undefined && options[key] !== false,
+  );
   refuse(
     full && (adapterOption !== undefined || targetParameters.length > 0),
     '--full trains every weight, found options of adapters beside it',
@@ -210,6 +210,12 @@ export function resolveOptions(options: FinetuneOptions): ResolvedOptions {
 
 function refuse(wrong: boolean, message: string): void {
   if (wrong) throw new CriaError('usage', 'conflicting-options', message);
+}
+
+/** Which weights get adapters. */
+export function loraTargets(options: ResolvedOptions): TargetOptions {
+  const { targetModules: modules, targetParameters, trainRouter: router, rank, alpha, rsLora } = options;
+  return { modules, parameters: targetParameters, router, rank, alpha, rsLora };
 }
 
 export type RecordedOptions = Readonly<Record<string, string | number | boolean | readonly string[] | null>>;

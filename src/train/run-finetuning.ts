@@ -25,6 +25,7 @@ import { openTrainingData, type TrainingData } from './data/index.js';
 import type { EndReason, TrainingEvent } from './events.js';
 import {
   type FinetuneOptions,
+  loraTargets,
   type ResolvedOptions,
   recordOptions,
   resolveOptions,
@@ -69,18 +70,13 @@ export async function runFinetuning(given: FinetuneOptions, open: OpenTrainable)
   const source = options.fromScratch ? randomSource(opened, options.seed) : opened;
   const closing: (() => Promise<void>)[] = [() => opened.close()];
   try {
-    const parameters = options.full ? [] : loraParameters(source.tensors.values(), targetsOf(options));
+    const parameters = options.full ? [] : loraParameters(source.tensors.values(), loraTargets(options));
     const checkpoints = await prepareFolder(options);
     const data = await openData(given, options, source, closing);
     return await new Finetuning(given, options, source, parameters, data, checkpoints).run(open);
   } finally {
     for (const close of closing.reverse()) await close();
   }
-}
-
-function targetsOf(options: ResolvedOptions) {
-  const { targetModules: modules, targetParameters, trainRouter: router, rank, alpha, rsLora } = options;
-  return { modules, parameters: targetParameters, router, rank, alpha, rsLora };
 }
 
 /** Makes the output folder, or finds what it has to go on from. Throws `folder-not-empty`. */
