@@ -2,8 +2,8 @@
 // are never fused, so that scalar tails, and both builds, compute what the vectors do.
 
 /**
- * m = β₁ m + (1 − β₁) g, v = β₂ v + (1 − β₂) g², value = value (1 − lr × decay) − lr m' / (√v' + ε) with m' = m / correction1,
- * v' = v / correction2 and g = gradient × gradientScale. Any n.
+ * m = β₁ m + (1 − β₁) g, v = β₂ v + (1 − β₂) g², value = value (1 − lr × decay) − lr m' / (√v' + ε), with
+ * g = gradient × gradientScale, m' = m / correction1 and v' = v / correction2. Any n.
  */
 export function adamw(
   value: usize, gradient: usize, m: usize, v: usize, n: i32, learningRate: f64, beta1: f64, beta2: f64,

@@ -5,7 +5,8 @@ import { bestSimdBuild } from '../engine/kernels.js';
 /**
  * The exports of the training kernels (assembly/train/), one instance per arena. Addresses are numbers of bytes below
  * 2^32, multiples of 4; floats are f32; strides count floats. A float that a kernel writes depends on what it reads
- * alone, never on how callers divide tokens, rows, columns or heads among lanes.
+ * alone, never on how callers divide tokens, rows, columns or heads among lanes. The products add 256 summands at a
+ * time to what they accumulate: a sum that callers cut there, in order, has the bits of the whole.
  */
 export interface TrainKernels {
   /**
@@ -95,7 +96,7 @@ export interface TrainKernels {
    * @param k, v token t at k + t × kvStride floats
    * @param out as q; overwritten
    * @param logSums f32[heads][tokens], overwritten: the logarithm of each row's sum of e^score, for the way back
-   * @param dim a multiple of 4, at most 128
+   * @param dim a multiple of 4
    * @param chunk tokens see nothing before the last multiple of this position; 0: they see all before them
    * @param scratch `attentionScratchBytes()`
    */
