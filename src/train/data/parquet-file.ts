@@ -15,7 +15,7 @@ export class ParquetFault extends Error {}
 
 /**
  * The rows of a Parquet file, whose numbers are checked where they decide how much memory is taken. What the library
- * itself believes of a page (run lengths) is bounded only by the memory of the thread it runs in.
+ * itself believes of a page (run lengths) is bounded only by the memory of the process it runs in.
  */
 export class ParquetFile {
   readonly #file: FileReader;

@@ -1,11 +1,6 @@
-// Entry point of the thread that reads a Parquet file: see parquet-rows.ts.
-import { parentPort, workerData } from 'node:worker_threads';
+// Entry point of the process that reads a Parquet file, whose path is its argument: see parquet-rows.ts.
 import { CriaError } from '../../base/errors.js';
 import { ParquetFault, ParquetFile } from './parquet-file.js';
-
-export interface ParquetWorkerData {
-  readonly path: string;
-}
 
 /** What comes back for each message, which asks for more rows. */
 export type ParquetReply =
@@ -34,9 +29,11 @@ function reasonFor(error: unknown): string {
   return `its parts contradict each other (${error instanceof Error ? error.message : String(error)})`;
 }
 
-const { path } = workerData as ParquetWorkerData;
-const answers = replies(path);
-parentPort!.on('message', async () => {
+const answers = replies(process.argv[2]!);
+process.on('message', async () => {
   const { value, done } = await answers.next();
-  parentPort!.postMessage(done ? ({ kind: 'end' } satisfies ParquetReply) : value);
+  process.send!(done ? ({ kind: 'end' } satisfies ParquetReply) : value);
 });
+// Ctrl-C reaches all processes of a terminal; the one that asked decides what it means.
+process.on('SIGINT', () => {});
+process.on('disconnect', () => process.exit());
