@@ -46,7 +46,7 @@ export class InferenceOperations implements NetworkOperations {
     }
   }
 
-  layer(_hidden: Buffer, run: () => void): void {
+  layer(_index: number, _hidden: Buffer, run: () => void): void {
     run();
   }
 

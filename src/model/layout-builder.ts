@@ -35,12 +35,22 @@ export class LayoutBuilder {
   readonly #blockBytes: number[] = [];
   readonly #homeBytes: number[] = [];
   readonly #later: ((arenas: ArenaPlan) => void)[] = [];
+  readonly #besides: (name: string, elements: number) => number;
 
-  /** @param repack what `matrix` does with types that have packed forms */
-  constructor(tensors: ReadonlyMap<string, TensorInfo>, collect: boolean, repack: RepackMode = 'off') {
+  /**
+   * @param repack what `matrix` does with types that have packed forms
+   * @param besides bytes that are to follow each piece of a tensor, or of `floatMatrix`, with so many elements
+   */
+  constructor(
+    tensors: ReadonlyMap<string, TensorInfo>,
+    collect: boolean,
+    repack: RepackMode = 'off',
+    besides: (name: string, elements: number) => number = () => 0,
+  ) {
     this.#tensors = tensors;
     this.#collect = collect;
     this.#repack = repack;
+    this.#besides = besides;
   }
 
   /** Bytes of the matrices so far, as they are laid out. */
@@ -60,7 +70,7 @@ export class LayoutBuilder {
   /** A tensor of the network as F32 in the home arena. Throws `missing-tensor`, `bad-tensor-shape`. */
   vector(name: string, length: number): { readonly offset: number } {
     const placed = { info: this.#tensor(name, [length]), offset: 0 };
-    this.#atHome(length * 4, placed);
+    this.#atHome(length * 4 + this.#besides(name, length), placed);
     this.vectors.push(placed);
     return placed;
   }
@@ -81,11 +91,13 @@ export class LayoutBuilder {
     const info = this.#tensor(name, experts === undefined ? [columns, rows] : [columns, rows, experts]);
     const bytesPerRow = rowBytes(info.type, columns);
     const pieceRows =
-      experts === undefined ? cutRows(rows, bytesPerRow) : new Array<number>(experts).fill(rows);
+      experts === undefined
+        ? cutRows(rows, bytesPerRow + this.#besides(name, columns))
+        : new Array<number>(experts).fill(rows);
     const form = rows % PANEL_ROWS === 0 ? packedForm(info.type, repack) : 0;
     const panelBytes = form === 0 ? 0 : packedPanelBytes(form, columns);
     const placedBytesPerRow = form === 0 ? bytesPerRow : panelBytes / PANEL_ROWS;
-    const pieces = this.pieces(placedBytesPerRow, pieceRows);
+    const pieces = this.pieces(placedBytesPerRow, pieceRows, (count) => this.#besides(name, count * columns));
     this.#weightBytes += pieceRows.reduce((sum, count) => sum + count * placedBytesPerRow, 0);
     this.matrices.push({ info, pieces, form, panelBytes });
     return { ...blockMatrix(info, pieces, squares), form, panelBytes };
@@ -110,17 +122,24 @@ export class LayoutBuilder {
     const bytes = 4 * columns * rows * experts;
     this.#weightBytes += bytes;
     const info = { name, type: 'F32', shape: [columns, rows, experts], bytes } as const;
-    if (!atHome) return blockMatrix(info, this.pieces(4 * columns, new Array<number>(experts).fill(rows)));
+    if (!atHome) {
+      const besides = (count: number) => this.#besides(name, count * columns);
+      return blockMatrix(info, this.pieces(4 * columns, new Array<number>(experts).fill(rows), besides));
+    }
     const pieces = Array.from({ length: experts }, () => ({ rows, arena: 0, offset: 0 }));
     for (const piece of pieces) this.#atHome(4 * columns * rows, piece);
     return blockMatrix(info, pieces);
   }
 
-  /** Runs of rows, each in one arena, any arena. */
-  pieces(bytesPerRow: number, pieceRows: readonly number[]): Piece[] {
+  /** Runs of rows, each in one arena, any arena. @param besides bytes that follow so many rows */
+  pieces(
+    bytesPerRow: number,
+    pieceRows: readonly number[],
+    besides: (rows: number) => number = () => 0,
+  ): Piece[] {
     return pieceRows.map((rows) => {
       const piece = { rows, arena: 0, offset: 0 };
-      const index = this.#blockBytes.push(rows * bytesPerRow) - 1;
+      const index = this.#blockBytes.push(rows * bytesPerRow + besides(rows)) - 1;
       this.#later.push(({ blocks }) => {
         Object.assign(piece, blocks[index]);
       });

@@ -34,7 +34,7 @@ export class Llama4 {
     ops.prepareAngles(this.#frequencies, positions, buffers.angles);
     ops.embed(tokenEmbedding, ids, buffers.hidden);
     for (const [index, layer] of layers.entries()) {
-      ops.layer(buffers.hidden, () => {
+      ops.layer(index, buffers.hidden, () => {
         this.#attention(layer, index, positions);
         this.#feedForward(layer, index, ids.length);
       });

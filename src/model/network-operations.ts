@@ -38,8 +38,8 @@ export interface ExpertRound {
 export interface NetworkOperations {
   /** Announces a step. */
   begin(tokens: StepTokens): void;
-  /** Runs a layer: what `run` reads of buffers that were written before it is `hidden`, and so is what it leaves. */
-  layer(hidden: Buffer, run: () => void): void;
+  /** Runs layer `index`, which reads nothing but `hidden` of what was written before, and leaves nothing but it. */
+  layer(index: number, hidden: Buffer, run: () => void): void;
   /** y[i] = matrix[ids[i]]; rows with a negative id are embedded pictures. */
   embed(matrix: Matrix, ids: Int32Array, y: Buffer): void;
   /** y[t] = x[t] / rms(x[t]) × the vector at `weight`. */
