@@ -40,6 +40,29 @@ describe('cria plan', () => {
     expect(commands).toContain(`  cria run ${NANO_SCOUT} -c 2048`);
   });
 
+  it('plans the memory of training, and what fits', async () => {
+    const args = ['scout', '--finetune', '--batch-size', '1', '--ram', '128GB'];
+    const text = await plan(...args, '--lora-r', '8');
+    expect(text).toContain('scout, LoRA of rank 8 (27,918,336 values), 1 × 1024 tokens, adamw\n');
+    expect(text).toMatch(/^UD-Q4_K_XL +no +65\.6 GB .* no \(activations\)$/m);
+    expect(text).toMatch(/^UD-Q4_K_XL +yes +65\.6 GB .* yes$/m);
+    expect(text).toContain(
+      '  cria finetune scout:UD-Q4_K_XL --data data.jsonl -o adapter --lora-r 8 --batch-size 1 --ctx-size 1024 --gradient-checkpointing\n',
+    );
+    expect(await plan(...args, '--full')).toMatch(/^nothing fits/m);
+  });
+
+  it('plans training of a checkpoint in any way, as JSON', async () => {
+    const args = [NANO_SCOUT, '--finetune', '--full', '-c', '256', '--json'];
+    const { plans, best } = JSON.parse(await plan(...args));
+    expect(plans).toHaveLength(2);
+    expect(best).toMatchObject({ name: 'F32', checkpointing: false, fits: true });
+    expect(plans[1].memory.activations).toBeLessThan(plans[0].memory.activations);
+    const eightBit = JSON.parse(await plan(...args, '--optim', 'adamw_8bit', '--gradient-checkpointing'));
+    expect(eightBit.plans).toHaveLength(1);
+    expect(eightBit.best.memory.optimizer).toBeLessThan(0.3 * best.memory.optimizer);
+  });
+
   it('refuses more context than the model has', async () => {
     await expect(plan('maverick', '-c', '2000000', '--ram', '1TB')).rejects.toMatchObject({
       stderr: expect.stringContaining('--ctx-size expects at most 1048576'),

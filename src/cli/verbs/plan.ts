@@ -10,6 +10,8 @@ import {
   probeHardware,
   type Rung,
 } from '../../plan/index.js';
+import { FINETUNE_PLAN_OPTIONS } from '../finetune-plan.js';
+import { showFinetunePlan } from '../finetune-plan-report.js';
 import { byteSize, choice, integer, type OptionValues, texts, toggle } from '../options.js';
 import { rungTable } from '../plan-report.js';
 import { findPlannedModel, type PlannedModel } from '../planned-model.js';
@@ -21,12 +23,20 @@ const SYSTEM_BYTES = 2e9;
 const USUAL_RAM_BANDWIDTH = 60e9;
 const USUAL_VRAM_BANDWIDTH = 900e9;
 
+/** Tokens of context, and of a row of `cria finetune`. */
+const USUAL_CONTEXT = 8192;
+const USUAL_ROW = 1024;
+
 const OPTIONS = {
   vram: texts(['--vram'], 'SIZE', {
     help: 'memory of a GPU, as 24GB, or of several, as 2x48GB; may be given several times (default: what is here)',
   }),
   ram: byteSize(['--ram'], { help: 'main memory (default: that of this machine)' }),
-  contextSize: integer(['-c', '--ctx-size'], { initial: 8192, min: 1, help: 'tokens of context' }),
+  contextSize: integer(['-c', '--ctx-size'], {
+    initial: undefined,
+    min: 1,
+    help: `tokens of context (default ${USUAL_CONTEXT}, of a row of training ${USUAL_ROW})`,
+  }),
   cacheTypeK: choice(['-ctk', '--cache-type-k'], ['f16', 'q8_0', 'f32'], {
     initial: 'f16',
     help: 'format of cached keys',
@@ -46,7 +56,9 @@ const OPTIONS = {
   }),
   vramBandwidth: byteSize(['--vram-bandwidth'], { help: 'bytes a GPU reads in a second (default 900GB)' }),
   json: toggle(['--json'], { help: 'print JSON' }),
+  ...FINETUNE_PLAN_OPTIONS,
 };
+type Values = OptionValues<typeof OPTIONS>;
 
 export const plan = defineVerb({
   name: 'plan',
@@ -64,16 +76,19 @@ export const plan = defineVerb({
     'cria plan',
     'cria plan maverick --vram 2x48GB --ram 128GB',
     'cria plan scout.gguf -c 131072 --json',
+    'cria plan scout --finetune --lora-r 8 --batch-size 1 --ctx-size 2048',
   ],
   options: OPTIONS,
   run: async (terminal, { positionals: [name = 'scout'], values }) => {
-    const machine = await describeMachine(values);
     const model = await findPlannedModel(name);
-    const { contextSize } = values;
+    const { contextSize = values.finetune ? USUAL_ROW : USUAL_CONTEXT } = values;
     if (contextSize > model.config.contextLength) {
       const message = `--ctx-size expects at most ${model.config.contextLength}, the model's limit, found ${contextSize}`;
       throw new CriaError('usage', 'bad-value', message);
     }
+    if (values.finetune)
+      return showFinetunePlan(terminal, name, model, { ...values, contextSize }, SYSTEM_BYTES);
+    const machine = await describeMachine(values);
     const rungs = adviseRungs(
       model.sizes.map((size) => ({
         ...size,
@@ -93,7 +108,7 @@ export const plan = defineVerb({
       },
     );
     const best = bestRung(rungs);
-    const commands = best && commandsFor(best, name, model, machine, values);
+    const commands = best && commandsFor(best, name, model, machine, { ...values, contextSize });
     if (values.json) {
       terminal.stdout.write(
         `${JSON.stringify({ machine, contextSize, rungs, best: best?.name, commands }, null, 1)}\n`,
@@ -121,7 +136,7 @@ interface Machine {
   readonly bandwidth: { readonly ram: number; readonly vram: readonly number[] };
 }
 
-async function describeMachine(values: OptionValues<typeof OPTIONS>): Promise<Machine> {
+async function describeMachine(values: Values): Promise<Machine> {
   const here = await probeHardware();
   const isHere = values.ram === undefined;
   const vram =
@@ -157,7 +172,7 @@ function commandsFor(
   name: string,
   { config, published }: PlannedModel,
   machine: Machine,
-  { contextSize, cacheTypeK, cacheTypeV }: OptionValues<typeof OPTIONS>,
+  { contextSize, cacheTypeK, cacheTypeV }: Values & { contextSize: number },
 ): string[] {
   const lines = [`Best: ${best.name}, the largest that fits.`];
   const size = published ? `${published}:${best.name}` : name;

@@ -1,0 +1,34 @@
+import { CriaError } from '../base/errors.js';
+import type { Llama4Config } from '../convert/llama4-config.js';
+import type { TensorInfo } from '../formats/tensor-source.js';
+import { PROCESS_BYTES } from '../plan/cria-memory.js';
+import { planTraining, type TrainingPlan, type TrainingPlanOptions } from './training-layout.js';
+import type { TrainingMemory } from './types.js';
+
+export interface PlannedTraining {
+  readonly memory: TrainingMemory;
+  /** Of the whole process. */
+  readonly bytes: number;
+  /** Whether all activations have room in the one WebAssembly memory, of at most 4 GiB, that they have to be in. */
+  readonly addressable: boolean;
+}
+
+/** Memory that a process needs to train a model. Pure. Throws as `planTraining`. */
+export function trainingMemory(
+  config: Llama4Config,
+  tensors: ReadonlyMap<string, TensorInfo>,
+  options: TrainingPlanOptions,
+): PlannedTraining {
+  try {
+    return describe(planTraining(config, tensors, options), true);
+  } catch (error) {
+    if (!(error instanceof CriaError) || error.code !== 'arena-block-too-large') throw error;
+    const larger = { ...options, arenaLimit: Number.MAX_SAFE_INTEGER };
+    return describe(planTraining(config, tensors, larger), false);
+  }
+}
+
+function describe({ memory }: TrainingPlan, addressable: boolean): PlannedTraining {
+  const bytes = Object.values(memory).reduce((sum, part) => sum + part, PROCESS_BYTES);
+  return { memory, bytes, addressable };
+}
