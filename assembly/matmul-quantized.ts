@@ -17,6 +17,7 @@ import { unpack } from './unpack/index';
 //   20K  f32[2][K/16][4]  scales of the panels
 //   22K  f32[2][K/16][4]  minima of the panels
 //   24K  f32[2][TILE][4]  sums of a tile of tokens
+//        f32[2][TILE][4]  what product-bytes.ts keeps between the halves of a group
 
 const ROWS: i32 = 8;
 

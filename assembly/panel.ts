@@ -1,7 +1,7 @@
 // Four rows side by side, as the batched products read them.
 
 /** Tokens whose sums and activations of one group of columns stay in the first cache. */
-export const TILE: i32 = 256;
+export const TILE: i32 = 128;
 
 @inline
 function storeTransposed(r0: v128, r1: v128, r2: v128, r3: v128, out: usize): void {

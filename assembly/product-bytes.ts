@@ -58,49 +58,99 @@ function sum16(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, one
 /** Depth of the products with codes of whole bytes. */
 const WHOLE: i32 = 0;
 
-/** One group of 32 columns of a panel times `tokens` consecutive activation blocks, added to `sums`. */
+/** Bytes from the sums of a tile to what is kept between the halves of a group. */
+const KEPT: usize = 2 * TILE * 16;
+
+/** Integer sums of 16 columns of four rows, as the halves of a group are added: see `addHalves`. */
 @inline
-function panelGroup(
-  panel: usize, scales: usize, mins: usize, group: i32, depth: i32, ones: v128,
-  x: usize, tokens: i32, sums: usize,
+function halfSums(w0: v128, w1: v128, w2: v128, w3: v128, x: usize, depth: i32, ones: v128): v128 {
+  if (depth == 8 && !ACCUMULATING_DOT) return dots16(w0, w1, w2, w3, x);
+  return sum16(w0, w1, w2, w3, x, depth, ones);
+}
+
+@inline
+function addHalves(first: v128, second: v128, depth: i32, ones: v128): v128 {
+  if (depth == 8 && !ACCUMULATING_DOT) return i32x4.dot_i16x8_s(i16x8.add(first, second), ones);
+  return i32x4.add(first, second);
+}
+
+/**
+ * The first 16 columns of a group of both panels times `tokens` consecutive activation blocks, kept beside `sums`: as
+ * floats times the scales where each half has its own, else as integers.
+ */
+@inline
+function firstHalf(
+  low: usize, high: usize, s0: v128, s1: v128, group: i32, depth: i32, ones: v128, x: usize, tokens: i32, sums: usize,
 ): void {
-  const w0 = v128.load(panel);
-  const w1 = v128.load(panel, 16);
-  const w2 = v128.load(panel, 32);
-  const w3 = v128.load(panel, 48);
-  const w4 = v128.load(panel, 64);
-  const w5 = v128.load(panel, 80);
-  const w6 = v128.load(panel, 96);
-  const w7 = v128.load(panel, 112);
-  const s0 = v128.load(scales);
-  const m0 = v128.load(mins);
-  const s1 = v128.load(scales, 16);
-  const m1 = v128.load(mins, 16);
+  const a0 = v128.load(low);
+  const a1 = v128.load(low, 16);
+  const a2 = v128.load(low, 32);
+  const a3 = v128.load(low, 48);
+  const b0 = v128.load(high);
+  const b1 = v128.load(high, 16);
+  const b2 = v128.load(high, 32);
+  const b3 = v128.load(high, 48);
+  for (const end = x + <usize>tokens * BYTE_BLOCK; x < end; x += BYTE_BLOCK) {
+    let a = halfSums(a0, a1, a2, a3, x, depth, ones);
+    let b = halfSums(b0, b1, b2, b3, x, depth, ones);
+    if (group == 16) {
+      a = f32x4.mul(f32x4.convert_i32x4_s(a), s0);
+      b = f32x4.mul(f32x4.convert_i32x4_s(b), s1);
+    }
+    v128.store(sums, a, KEPT);
+    v128.store(sums, b, KEPT + TILE * 16);
+    sums += 16;
+  }
+}
+
+/** The last 16 columns; both halves are added to the sums. `x`: the second half of the first activation block. */
+@inline
+function secondHalf(
+  low: usize, high: usize, s0: v128, s1: v128, m0: v128, m1: v128, n0: v128, n1: v128, group: i32, depth: i32,
+  ones: v128, x: usize, tokens: i32, sums: usize,
+): void {
+  const a0 = v128.load(low);
+  const a1 = v128.load(low, 16);
+  const a2 = v128.load(low, 32);
+  const a3 = v128.load(low, 48);
+  const b0 = v128.load(high);
+  const b1 = v128.load(high, 16);
+  const b2 = v128.load(high, 32);
+  const b3 = v128.load(high, 48);
   const shift = negativeShift();
   for (const end = x + <usize>tokens * BYTE_BLOCK; x < end; x += BYTE_BLOCK) {
+    const a = halfSums(a0, a1, a2, a3, x, depth, ones);
+    const b = halfSums(b0, b1, b2, b3, x, depth, ones);
+    const keptA = v128.load(sums, KEPT);
+    const keptB = v128.load(sums, KEPT + TILE * 16);
+    const scale = v128.load_splat<i32>(x, 16);
     let f = v128.load(sums);
+    let g = v128.load(sums, TILE * 16);
     if (group == 32) {
-      let i: v128;
-      if (ACCUMULATING_DOT) {
-        const start = depth == WHOLE ? shiftSums(shift, x) : i32x4.splat(0);
-        const low = addDots16(start, w0, w1, w2, w3, x);
-        i = i32x4.add(low, addDots16(i32x4.splat(0), w4, w5, w6, w7, x + 16));
-      } else if (depth == 8) {
-        i = i32x4.dot_i16x8_s(i16x8.add(dots16(w0, w1, w2, w3, x), dots16(w4, w5, w6, w7, x + 16)), ones);
-      } else {
-        i = i32x4.add(sum16(w0, w1, w2, w3, x, depth, ones), sum16(w4, w5, w6, w7, x + 16, depth, ones));
+      let i = addHalves(keptA, a, depth, ones);
+      let j = addHalves(keptB, b, depth, ones);
+      if (depth == WHOLE) {
+        const start = shiftSums(shift, x - 16);
+        i = i32x4.add(i, start);
+        j = i32x4.add(j, start);
       }
-      f = madd(f32x4.mul(f32x4.convert_i32x4_s(i), s0), v128.load_splat<i32>(x, 32), f);
-      if (depth != WHOLE) f = nmadd(m0, v128.load_splat<i32>(x, 36), f);
+      f = madd(f32x4.mul(f32x4.convert_i32x4_s(i), s0), scale, f);
+      g = madd(f32x4.mul(f32x4.convert_i32x4_s(j), s1), scale, g);
+      if (depth != WHOLE) {
+        const minima = v128.load_splat<i32>(x, 20);
+        f = nmadd(m0, minima, f);
+        g = nmadd(m1, minima, g);
+      }
     } else {
-      const i0 = sum16(w0, w1, w2, w3, x, depth, ones);
-      const i1 = sum16(w4, w5, w6, w7, x + 16, depth, ones);
-      const both = madd(f32x4.convert_i32x4_s(i1), s1, f32x4.mul(f32x4.convert_i32x4_s(i0), s0));
-      f = madd(both, v128.load_splat<i32>(x, 32), f);
-      f = nmadd(m0, v128.load_splat<i32>(x, 40), f);
-      f = nmadd(m1, v128.load_splat<i32>(x, 44), f);
+      f = madd(madd(f32x4.convert_i32x4_s(a), s0, keptA), scale, f);
+      g = madd(madd(f32x4.convert_i32x4_s(b), s1, keptB), scale, g);
+      const first = v128.load_splat<i32>(x, 24);
+      const last = v128.load_splat<i32>(x, 28);
+      f = nmadd(n0, last, nmadd(m0, first, f));
+      g = nmadd(n1, last, nmadd(m1, first, g));
     }
     v128.store(sums, f);
+    v128.store(sums, g, TILE * 16);
     sums += 16;
   }
 }
@@ -112,15 +162,24 @@ function multiplyTile(
 ): void {
   const ones = i16x8.splat(1);
   const sums = panel + 12 * k;
-  const step: usize = group == 32 ? 16 : 32;
   const next = k / <usize>group << 4;
   let scales = panel + 8 * k;
   let mins = panel + 10 * k;
   for (const end = panel + 4 * k; panel < end; panel += 128) {
-    panelGroup(panel, scales, mins, group, depth, ones, x, tokens, sums);
-    panelGroup(panel + 4 * k, scales + next, mins + next, group, depth, ones, x, tokens, sums + TILE * 16);
-    scales += step;
-    mins += step;
+    const high = panel + 4 * k;
+    firstHalf(panel, high, v128.load(scales), v128.load(scales + next), group, depth, ones, x, tokens, sums);
+    const m0 = v128.load(mins);
+    const m1 = v128.load(mins + next);
+    if (group == 16) {
+      scales += 16;
+      mins += 16;
+    }
+    secondHalf(
+      panel + 64, high + 64, v128.load(scales), v128.load(scales + next), m0, m1, v128.load(mins),
+      v128.load(mins + next), group, depth, ones, x + 16, tokens, sums,
+    );
+    scales += 16;
+    mins += 16;
     x += xStride;
   }
 }
