@@ -194,20 +194,18 @@ class Finetuning {
   }
 
   #open(open: OpenTrainable): ReturnType<OpenTrainable> {
-    const { full, dropout, trainRouter, routerAuxLossCoef, gradientAccumulationSteps } = this.#options;
+    const { full, dropout, trainRouter, routerAuxLossCoef } = this.#options;
     const { onProgress, signal } = this.#given;
     const trainable: Trainable = full
       ? { kind: 'full' }
       : { kind: 'lora', parameters: this.#parameters, dropout };
-    const coefficient = routerAuxLossCoef ?? (full || trainRouter ? AUXILIARY_COEFFICIENT : 0);
     return open(this.#source, {
       trainable,
       threads: this.#options.threads,
       maxTokens: mostTokens(this.#options),
       checkpointing: this.#options.gradientCheckpointing,
       optimizer: this.#options.optimizer,
-      // A step's auxiliary loss is the mean of its passes'.
-      auxiliaryCoefficient: coefficient / gradientAccumulationSteps,
+      auxiliaryCoefficient: routerAuxLossCoef ?? (full || trainRouter ? AUXILIARY_COEFFICIENT : 0),
       seed: this.#options.seed,
       onProgress: (done, total) => onProgress?.('model', done, total),
       signal,

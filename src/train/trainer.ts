@@ -111,13 +111,11 @@ class Trainer {
     const count = (epoch: number) => data.batches(options.seed, epoch);
     const accumulation = options.gradientAccumulationSteps;
     const batches = await this.#take(Math.min(accumulation, count(position.epoch) - position.batch));
-    const units = batches.reduce(
-      (sum, batch) => sum + (options.method === 'dpo' ? batch.examples : batch.trained),
-      0,
-    );
+    const tokens = batches.reduce((sum, { trained }) => sum + trained, 0);
+    const pairs = batches.reduce((sum, { examples }) => sum + examples, 0);
     for (const batch of batches) {
       if (signal?.aborted) return false;
-      await this.#accumulate(batch, 1 / units);
+      await this.#accumulate(batch, tokens, pairs);
     }
     const loss = this.#interval.loss;
     if (!Number.isFinite(loss)) throw this.#notFinite(`the loss is ${loss}`);
@@ -157,25 +155,28 @@ class Trainer {
     return taken;
   }
 
-  async #accumulate(batch: DataBatch, scale: number): Promise<void> {
+  /** @param tokens of the whole step, with a target */
+  async #accumulate(batch: DataBatch, tokens: number, pairs: number): Promise<void> {
     const { model, options } = this.#setting;
     const { step } = this.#state;
     const interval = this.#interval;
     interval.tokens += batch.ids.length;
     interval.passes++;
     if (options.method === 'sft') {
-      const { sum, tokens, auxiliary } = await model.accumulate(batch, scale, step);
-      interval.loss += sum;
-      interval.lossUnits += tokens;
-      interval.auxiliary += auxiliary;
+      const loss = await model.accumulate(batch, 1 / tokens, step);
+      interval.loss += loss.sum;
+      interval.lossUnits += loss.tokens;
+      interval.auxiliary += loss.auxiliary;
       return;
     }
-    const pairs = await this.#pairs(batch);
-    const { auxiliary } = await model.accumulate({ ...batch, weights: pairs.weights }, scale, step);
-    interval.loss += pairs.sum;
-    interval.lossUnits += pairs.pairs;
+    const preference = await this.#pairs(batch);
+    // The mean is one over pairs, but the auxiliary loss is weighed by tokens in either method.
+    const weights = preference.weights.map((weight) => (weight * tokens) / pairs);
+    const { auxiliary } = await model.accumulate({ ...batch, weights }, 1 / tokens, step);
+    interval.loss += preference.sum;
+    interval.lossUnits += preference.pairs;
     interval.auxiliary += auxiliary;
-    interval.preferences.push(pairs);
+    interval.preferences.push(preference);
   }
 
   async #pairs(batch: DataBatch): Promise<PreferenceLoss> {

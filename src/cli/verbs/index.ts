@@ -36,6 +36,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Turn a checkpoint into a GGUF file, or a GGUF file into a checkpoint',
     load: async () => (await import('./convert.js')).convert,
   },
+  finetune: {
+    summary: 'Train a model on your data: LoRA, QLoRA, DPO, or every weight',
+    load: async () => (await import('./finetune.js')).finetuneVerb,
+  },
   'merge-lora': {
     summary: 'Write a model with LoRA adapters merged into its weights',
     load: async () => (await import('./merge-lora.js')).mergeLora,
