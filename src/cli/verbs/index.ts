@@ -84,6 +84,10 @@ export const VERBS: Readonly<Record<string, VerbEntry>> = {
     summary: 'Measure how far a model is from its reference on a text',
     load: async () => (await import('./evaluate-divergence.js')).evaluateDivergenceVerb,
   },
+  'evaluate tasks': {
+    summary: 'Have a model write small games, run them, and count what works',
+    load: async () => (await import('./evaluate-tasks.js')).evaluateTasksVerb,
+  },
   completion: {
     summary: 'Print a script that completes commands in bash, zsh or fish',
     load: async () => (await import('./completion.js')).completion,
