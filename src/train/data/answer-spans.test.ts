@@ -68,6 +68,18 @@ describe.each([
   });
 });
 
+it('takes the special tokens within a call of a tool for part of the answer', () => {
+  const calling = `{% for m in messages %}${TURN}{% if m.tool_calls %}<|python_start|>{{ m.content }}<|python_end|>{{ m.tool_calls[0].function.name }}{% else %}{{ m.content }}{% endif %}<|eot|>{% endfor %}${PROMPT}`;
+  const call: ChatMessage = {
+    role: 'assistant',
+    content: 'a',
+    tool_calls: [{ function: { name: 'f', arguments: {} } }],
+  };
+  expect(tagged(calling, [user('x'), call, { role: 'tool', content: '1' }, assistant('b')])).toEqual([
+    expect.stringMatching(/\{<\|python_start\|>a<\|python_end\|>f<\|eot\|>\}.*\{b<\|eot\|>\}$/s),
+  ]);
+});
+
 it('gives a layout for each answer where the template forgets what earlier ones said', () => {
   const forgetful = `{% for m in messages %}${TURN}{% if m.role == 'assistant' and not loop.last %}{{ m.content.split('|')[-1] }}{% else %}{{ m.content }}{% endif %}<|eot|>{% endfor %}${PROMPT}`;
   const header = (role: string) => `<|header_start|>${role}<|header_end|>\n\n`;
