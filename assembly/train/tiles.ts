@@ -1,8 +1,8 @@
 import { madd } from '../math';
 
-// Four rows of A times a panel of eight columns of B: what fits sixteen registers as V8 (11.3 to 13) allots them. It
-// loads everything a round of the loop needs before it computes, so sums and loads of a round must fit together: eight
-// sums and six loads do. Six rows, or two steps a round, spill sums to the stack and take 1.6 times as long.
+// Four rows of A times a panel of eight columns of B: what fits sixteen registers as V8 11.3 (Node 20) allots them. It
+// loads all that a round of the loop needs before it computes, so a round's sums and loads must fit together: eight sums
+// and six loads do. With six rows, or two steps a round, sums go by way of the stack, which takes 1.6 times as long.
 
 export const TILE_ROWS: i32 = 4;
 
