@@ -101,7 +101,7 @@ describeTrainBuilds('products', (build) => {
         if (accumulate) addTo(expected, y.values());
         expect(largestError(y.read(), expected, 1)).toBeLessThan(1e-5);
       }),
-      { numRuns: 60, seed: 1 },
+      { numRuns: 40, seed: 1 },
     );
   });
 
@@ -130,7 +130,7 @@ describeTrainBuilds('products', (build) => {
         if (accumulate) addTo(expected, dx.values());
         expect(largestError(dx.read(), expected, 1)).toBeLessThan(1e-5);
       }),
-      { numRuns: 60, seed: 2 },
+      { numRuns: 40, seed: 2 },
     );
   });
 
@@ -157,7 +157,7 @@ describeTrainBuilds('products', (build) => {
         addTo(expected, dw.values());
         expect(largestError(dw.read(), expected, 1)).toBeLessThan(1e-5);
       }),
-      { numRuns: 60, seed: 3 },
+      { numRuns: 40, seed: 3 },
     );
   });
 
@@ -274,7 +274,7 @@ describeTrainBuilds('products', (build) => {
         }
         compare();
       }),
-      { numRuns: 40, seed: 4 },
+      { numRuns: 25, seed: 4 },
     );
   });
 });
