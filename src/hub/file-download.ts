@@ -108,7 +108,10 @@ export class FileDownload {
     for (let position = start; position < end; ) {
       if (this.#whole !== whole) throw new RangesIgnored();
       const skip = whole ? position : 0;
-      const writer = new RangeWriter(this.file, { start: position, end, skip }, this.#onBytes);
+      const writer = new RangeWriter(this.file, { start: position, end, skip }, (buffers, bytes) => {
+        for (const buffer of buffers) this.#client.blocks.release(buffer);
+        this.#onBytes(bytes);
+      });
       const asked = whole ? undefined : { start: position, end };
       const failure = await this.#attempt(asked, writer, signal).catch((error: unknown) => error);
       await writer.flush();
@@ -133,11 +136,15 @@ export class FileDownload {
             throw new TransientError(`${new URL(location).host} answers with status ${head.status}`);
           }
           this.#checkHead(head, asked);
-          if (new URL(head.url).host !== new URL(this.download.address).host) this.#location = head.url;
+          if (head.url !== this.download.address) this.#location = head.url;
         },
         data: push,
       },
-      { headers: asked ? { range: `bytes=${asked.start}-${asked.end - 1}` } : {}, signal },
+      {
+        headers: asked ? { range: `bytes=${asked.start}-${asked.end - 1}` } : {},
+        signal,
+        content: location === undefined ? 'behind-redirects' : 'here',
+      },
     );
   }
 

@@ -1,5 +1,8 @@
 import { CriaError } from '../base/errors.js';
+import { connectionError } from './connection-error.js';
+import { DirectConnection } from './direct-connection.js';
 import { Connections } from './proxies.js';
+import { ReadBlocks } from './read-blocks.js';
 import { Retries, retryAfterMs, TransientError } from './retries.js';
 
 /** The beginning of an answer. */
@@ -15,7 +18,10 @@ export interface Head {
 export interface Sink {
   /** Called once, with the answer that is not a redirect. */
   head(head: Head): void;
-  /** `chunk` may be kept. A promise holds the connection back until it is settled. */
+  /**
+   * `chunk` may be kept; giving it back to the client's `blocks` saves memory. A promise holds the connection back
+   * until it is settled.
+   */
   data(chunk: Buffer): Promise<void> | undefined;
 }
 
@@ -34,6 +40,7 @@ export interface HttpClientOptions {
 }
 
 const MAX_REDIRECTS = 8;
+const STANDARD_HEADERS = { 'user-agent': 'cria', 'accept-encoding': 'identity' };
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
 /**
@@ -46,6 +53,8 @@ export class HttpClient {
   readonly #origin: string;
   readonly #token: string | undefined;
   readonly #connections: Connections;
+  readonly blocks = new ReadBlocks();
+  readonly #direct = new Map<string, DirectConnection[]>();
   readonly #signal: AbortSignal | undefined;
 
   constructor({
@@ -64,14 +73,22 @@ export class HttpClient {
   }
 
   async close(): Promise<void> {
+    for (const connection of [...this.#direct.values()].flat()) connection.close();
     await this.#connections.close();
   }
 
-  /** One attempt, whatever the status of the answer. Throws TransientError when the connection fails. */
+  /**
+   * One attempt, whatever the status of the answer. `content` tells that the body is large, where redirects lead at
+   * least. Throws TransientError when the connection fails.
+   */
   async get(
     address: string,
     sink: Sink,
-    options: { readonly headers?: Readonly<Record<string, string>>; readonly signal?: AbortSignal } = {},
+    options: {
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly signal?: AbortSignal;
+      readonly content?: 'here' | 'behind-redirects';
+    } = {},
   ): Promise<Head> {
     let url = new URL(address);
     const first = url;
@@ -81,7 +98,11 @@ export class HttpClient {
       if (url.origin === this.#origin && this.#token !== undefined) {
         headers.authorization ??= `Bearer ${this.#token}`;
       }
-      const head = await this.#send(url, headers, options.signal, sink);
+      const { signal, content } = options;
+      const straight = content === 'here' || (content !== undefined && redirects > 0);
+      const head =
+        (straight ? await this.#sendStraight(url, headers, signal, sink) : undefined) ??
+        (await this.#send(url, headers, signal, sink));
       const location = redirectTarget(head);
       if (location === undefined) return head;
       if (redirects === MAX_REDIRECTS) {
@@ -156,6 +177,24 @@ export class HttpClient {
     });
   }
 
+  /** As `#send`, where there is no proxy and the answer is simple; undefined where not. */
+  async #sendStraight(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal | undefined,
+    sink: Sink,
+  ): Promise<Head | undefined> {
+    if (this.#connections.proxied(url)) return undefined;
+    const open = (this.#direct.get(url.origin) ?? []).filter(({ reusable }) => reusable);
+    let connection = open.find(({ idle }) => idle);
+    if (connection === undefined) {
+      connection = new DirectConnection(url, this.blocks);
+      open.push(connection);
+    }
+    this.#direct.set(url.origin, open);
+    return connection.get(url, { ...STANDARD_HEADERS, ...headers }, sink, signal);
+  }
+
   #send(
     url: URL,
     headers: Readonly<Record<string, string>>,
@@ -180,7 +219,7 @@ export class HttpClient {
           origin: url.origin,
           path: `${url.pathname}${url.search}`,
           method: 'GET',
-          headers: { 'user-agent': 'cria', 'accept-encoding': 'identity', ...headers },
+          headers: { ...STANDARD_HEADERS, ...headers },
         },
         {
           onConnect: (abortRequest) => {
@@ -257,15 +296,4 @@ function headerRecord(raw: readonly Buffer[]): Record<string, string> {
     headers[raw[i]!.toString('latin1').toLowerCase()] = raw[i + 1]!.toString('latin1');
   }
   return headers;
-}
-
-/** A connection that broke may hold the next time; a certificate that is wrong stays wrong. */
-function connectionError(url: URL, error: unknown): Error {
-  const { message, code = '' } = error as NodeJS.ErrnoException;
-  if (/CERT|SELF_SIGNED|ALTNAME|UNABLE_TO|ERR_SSL/.test(code) || code === 'UND_ERR_INVALID_ARG') {
-    return new CriaError('network', 'hub-unreachable', `cannot reach ${url.host}: ${message}`, {
-      cause: error,
-    });
-  }
-  return new TransientError(`cannot reach ${url.host}: ${message || code}`, { cause: error });
 }

@@ -49,9 +49,9 @@ function withoutLogin(address: string): string {
   return address.replace(/\/\/[^@/]*@/, '//');
 }
 
-const CONNECT_TIMEOUT_MS = 15_000;
+export const CONNECT_TIMEOUT_MS = 15_000;
 /** How long a server may be silent, before its answer and within it. */
-const SILENCE_TIMEOUT_MS = 30_000;
+export const SILENCE_TIMEOUT_MS = 30_000;
 
 /** The connections to all servers, straight or through proxies; they stay open between requests. */
 export class Connections {
@@ -67,6 +67,11 @@ export class Connections {
       headersTimeout: SILENCE_TIMEOUT_MS,
       bodyTimeout: SILENCE_TIMEOUT_MS,
     };
+  }
+
+  /** Whether requests to `url` go through a proxy. */
+  proxied(url: URL): boolean {
+    return proxyFor(url, this.#environment) !== undefined;
   }
 
   to(url: URL): Dispatcher {

@@ -10,7 +10,7 @@ const MAX_PENDING_BYTES = 4 << 20;
 export class RangeWriter {
   readonly #file: PartialFile;
   readonly #end: number;
-  readonly #onWritten: (bytes: number) => void;
+  readonly #onWritten: (buffers: readonly Buffer[], bytes: number) => void;
   #skip: number;
   #written: number;
   #pending: Buffer[] = [];
@@ -22,7 +22,7 @@ export class RangeWriter {
   constructor(
     file: PartialFile,
     range: { readonly start: number; readonly end: number; readonly skip: number },
-    onWritten: (bytes: number) => void,
+    onWritten: (buffers: readonly Buffer[], bytes: number) => void,
   ) {
     this.#file = file;
     this.#written = range.start;
@@ -68,7 +68,7 @@ export class RangeWriter {
         this.#pendingBytes = 0;
         await this.#file.write(this.#written, buffers);
         this.#written += bytes;
-        this.#onWritten(bytes);
+        this.#onWritten(buffers, bytes);
       } while (this.#pendingBytes >= WRITE_BYTES);
     } catch (error) {
       this.#failure = error;
