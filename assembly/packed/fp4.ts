@@ -3,6 +3,7 @@ import { madd } from '../math';
 import { dots16 } from '../product-bytes';
 import { E8M0_HALVES, tables, UE4M3_HALVES } from '../unpack/tables';
 import { lookUp } from '../unpack/vectors';
+import { bytesOf } from './constants';
 import { codesOf, packNibbles8 } from './iq4';
 
 // MXFP4 and NVFP4 (ggml's layouts: src/quant/fp4.ts). Per 32 columns, halved scales of groups of 32 or twice of groups
@@ -69,7 +70,7 @@ function sum16(codes: usize, i: i32, x: usize, table: v128, low: v128): v128 {
 
 export function timesMXFP4(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
   const table = values();
-  const low = i8x16.splat(15);
+  const low = bytesOf(15);
   const offset = i16x8.splat(-<i16>OFFSET);
   let a = f32x4.splat(0);
   let b = a;
@@ -99,7 +100,7 @@ function twoHalves(
 
 export function timesNVFP4(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
   const table = values();
-  const low = i8x16.splat(15);
+  const low = bytesOf(15);
   // Each of the sums of codes is there twice.
   const offset = i16x8.splat(-<i16>OFFSET / 2);
   let a = f32x4.splat(0);
@@ -136,7 +137,7 @@ export function unpackMXFP4(panel: usize, columns: i32, codes: usize, scales: us
   const k = <usize>columns;
   const next = k >> 5 << 4;
   const table = values();
-  const low = i8x16.splat(15);
+  const low = bytesOf(15);
   for (const end = codes + 4 * k; codes < end; codes += 128) {
     unpackQuad(panel + 16, table, low, codes);
     unpackQuad(panel + 80, table, low, codes + 4 * k);
@@ -151,7 +152,7 @@ export function unpackMXFP4(panel: usize, columns: i32, codes: usize, scales: us
 export function unpackNVFP4(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
   const k = <usize>columns;
   const table = values();
-  const low = i8x16.splat(15);
+  const low = bytesOf(15);
   for (const end = codes + 4 * k; codes < end; codes += 128) {
     unpackQuad(panel + 32, table, low, codes);
     unpackQuad(panel + 96, table, low, codes + 4 * k);

@@ -1,5 +1,6 @@
 import { madd, nmadd } from '../math';
 import { dots16 } from '../product-bytes';
+import { wordsOf } from './constants';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
 import { fiveSlice, layOutRows, nibbleSlice, packFives, packNibbles } from './planes';
@@ -56,7 +57,7 @@ function sumFour(codes: usize, first: i32, x: usize, rowsBytes: usize): v128 {
 /** A group of four rows times a token and its scale. */
 @inline
 function group4(codes: usize, x: usize, rowsBytes: usize): v128 {
-  const ones = i16x8.splat(1);
+  const ones = wordsOf(1);
   const a = sumFour(codes, 0, x, rowsBytes);
   const b = sumFour(codes, 4, x + 16, rowsBytes);
   const sum = rowsBytes == Q4_ROWS

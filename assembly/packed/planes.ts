@@ -1,5 +1,6 @@
 import { transposeCodes4 } from '../panel';
 import { unpack } from '../unpack/index';
+import { bytesOf } from './constants';
 
 // Codes of four rows in bit planes. A slice is four columns of four rows, one code a byte: 4 × 32 bits, each of a row,
 // as the byte products take them. Eight slices are a group of 32 columns; slice i of the panels that `layOutRows`
@@ -121,44 +122,44 @@ export function packBits(slices: usize, bit: i32, target: usize): void {
 /** Four bits, from the vectors of packNibbles. */
 @inline
 export function nibbleSlice(planes: usize, i: i32): v128 {
-  return bits(v128.load(planes + <usize>(i >> 1) * 16), (i & 1) * 4, i8x16.splat(15));
+  return bits(v128.load(planes + <usize>(i >> 1) * 16), (i & 1) * 4, bytesOf(15));
 }
 
 /** Two bits, from the vectors of packPairs. */
 @inline
 export function pairSlice(planes: usize, i: i32): v128 {
-  return bits(v128.load(planes + <usize>(i >> 2) * 16), (i & 3) * 2, i8x16.splat(3));
+  return bits(v128.load(planes + <usize>(i >> 2) * 16), (i & 3) * 2, bytesOf(3));
 }
 
 /** Six bits, from the vectors of packSixes. */
 @inline
 export function sixSlice(planes: usize, i: i32): v128 {
   const four = planes + <usize>(i >> 2) * 48;
-  if ((i & 3) < 3) return v128.and(v128.load(four + <usize>(i & 3) * 16), i8x16.splat(63));
+  if ((i & 3) < 3) return v128.and(v128.load(four + <usize>(i & 3) * 16), bytesOf(63));
   return v128.or(
-    v128.or(bits(v128.load(four), 6, i8x16.splat(3)), bits(v128.load(four, 16), 4, i8x16.splat(12))),
-    bits(v128.load(four, 32), 2, i8x16.splat(48)),
+    v128.or(bits(v128.load(four), 6, bytesOf(3)), bits(v128.load(four, 16), 4, bytesOf(12))),
+    bits(v128.load(four, 32), 2, bytesOf(48)),
   );
 }
 
 /** Five bits, from the vectors of packFives. */
 @inline
 export function fiveSlice(planes: usize, i: i32): v128 {
-  if (i < 5) return v128.and(v128.load(planes + <usize>i * 16), i8x16.splat(31));
-  const low = bits(v128.load(planes + <usize>(i - 5) * 16), 5, i8x16.splat(7));
-  if (i < 7) return v128.or(low, bits(v128.load(planes + <usize>(i - 2) * 16), 2, i8x16.splat(24)));
+  if (i < 5) return v128.and(v128.load(planes + <usize>i * 16), bytesOf(31));
+  const low = bits(v128.load(planes + <usize>(i - 5) * 16), 5, bytesOf(7));
+  if (i < 7) return v128.or(low, bits(v128.load(planes + <usize>(i - 2) * 16), 2, bytesOf(24)));
   return v128.or(
     low,
-    v128.or(bits(v128.load(planes, 48), 4, i8x16.splat(8)), bits(v128.load(planes, 64), 3, i8x16.splat(16))),
+    v128.or(bits(v128.load(planes, 48), 4, bytesOf(8)), bits(v128.load(planes, 64), 3, bytesOf(16))),
   );
 }
 
 /** Three bits, from the vectors of packThrees. */
 @inline
 export function threeSlice(planes: usize, i: i32): v128 {
-  if (i < 6) return bits(v128.load(planes + <usize>(i >> 1) * 16), (i & 1) * 3, i8x16.splat(7));
+  if (i < 6) return bits(v128.load(planes + <usize>(i >> 1) * 16), (i & 1) * 3, bytesOf(7));
   return v128.or(
-    bits(v128.load(planes + <usize>(i - 6) * 16), 6, i8x16.splat(3)),
-    bits(v128.load(planes, 32), i - 2, i8x16.splat(4)),
+    bits(v128.load(planes + <usize>(i - 6) * 16), 6, bytesOf(3)),
+    bits(v128.load(planes, 32), i - 2, bytesOf(4)),
   );
 }

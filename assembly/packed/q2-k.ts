@@ -1,5 +1,6 @@
 import { madd, nmadd } from '../math';
 import { dots16 } from '../product-bytes';
+import { wordsOf } from './constants';
 import { loadHalves4 } from './halves';
 import { floatsHigh, floatsLow, packHalves, twiceHigh, twiceLow, zipHigh, zipLow } from './integers';
 import { layOutRows, packPairs, pairSlice } from './planes';
@@ -54,7 +55,7 @@ function group4(codes: usize, x: usize, first: v128, second: v128): v128 {
 }
 
 export function timesQ2_K(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {
-  const low = i16x8.splat(15);
+  const low = wordsOf(15);
   let total0 = f32x4.splat(0);
   let total1 = total0;
   for (; columns > 0; columns -= 256) {
@@ -107,7 +108,7 @@ function storeSlices(codes: usize, target: usize): void {
 
 export function unpackQ2_K(panel: usize, columns: i32, codes: usize, scales: usize, mins: usize): void {
   const k = <usize>columns;
-  const low = i16x8.splat(15);
+  const low = wordsOf(15);
   for (let block: i32 = 0; block < columns; block += 256) {
     const d0 = loadHalves4(panel);
     const d1 = loadHalves4(panel + 8);
