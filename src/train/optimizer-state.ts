@@ -1,6 +1,7 @@
 import { dynamicMap } from './eight-bit-maps.js';
+import type { PlacedParameter, Segment } from './placed-parameters.js';
 import { trainedRoom } from './trained-room.js';
-import type { PlacedParameter, Segment, TrainingLayout } from './training-layout.js';
+import type { TrainingLayout } from './training-layout.js';
 import type { OptimizerKind, StateTensor } from './types.js';
 
 /** A state tensor as views of the arenas, one per segment of its parameter. */

@@ -1,8 +1,8 @@
 import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
-import type { ArenaPlan } from '../engine/arena-plan.js';
+import { ARENA_LIMIT, type ArenaPlan } from '../engine/arena-plan.js';
 import type { Matrix, Piece } from '../engine/matrix.js';
-import { elementCount, rowCount, type TensorInfo } from '../formats/tensor-source.js';
+import { elementCount, type TensorInfo } from '../formats/tensor-source.js';
 import { LayoutBuilder } from '../model/layout-builder.js';
 import type { WeightPlan } from '../model/load-weights.js';
 import { type ActivationBuffers, type NetworkLayout, planEnds, planLayer } from '../model/network-layout.js';
@@ -10,44 +10,23 @@ import { kernelTables } from '../quant/kernel-tables.js';
 import { EIGHT_BIT_TABLES_BYTES } from './eight-bit-maps.js';
 import { type LaneScratch, planScratch } from './engine/lane-scratch.js';
 import { measureActivations } from './engine/measure-activations.js';
+import {
+  type AdapterPlace,
+  adapterParameters,
+  adapterPlaces,
+  type PlacedParameter,
+  type PlannedAdapter,
+  placeAdapter,
+  placedParameter,
+  type Segment,
+} from './placed-parameters.js';
 import { trainedRoom } from './trained-room.js';
-import type { LoraParameter, OptimizerKind, ParameterInfo, Trainable, TrainingMemory } from './types.js';
+import type { OptimizerKind, Trainable, TrainingMemory } from './types.js';
 
 /** Logits of a chunk of tokens take at most so many bytes. */
 const LOGIT_BYTES = 2 ** 23;
 /** But a chunk has at least so many tokens: weights are read once for each. */
 const LEAST_CHUNK = 128;
-
-/** The adapter of one matrix, as products need it. */
-export interface AdapterPlace {
-  /** Of all adapters. */
-  readonly index: number;
-  readonly a: Matrix;
-  readonly b: Matrix;
-  /** Addresses, by piece. */
-  readonly aGradients: readonly number[];
-  readonly bGradients: readonly number[];
-  readonly rank: number;
-  readonly scale: number;
-  /** The rows of each piece of `b` that are this matrix's. */
-  readonly firstRow: number;
-  readonly rows: number;
-}
-
-/** Trained values in one arena, behind which `trainedRoom` has gradients and moments. */
-export interface Segment {
-  readonly arena: number;
-  readonly address: number;
-  readonly elements: number;
-  readonly decays: boolean;
-}
-
-/** A tensor that is trained, in its order. */
-export interface PlacedParameter extends ParameterInfo {
-  readonly segments: readonly Segment[];
-  /** How an adapter's A begins: uniform in ±1/√columns. */
-  readonly initialBound?: number;
-}
 
 /** Addresses of what main thread and lanes hand each other, in the home arena. */
 export interface TrainingPlaces {
@@ -115,7 +94,8 @@ export interface TrainingPlanOptions {
 
 /**
  * Where everything of a model in training goes, and what it takes. Pure: needs the tensors' names, types and shapes.
- * Throws as `planModel` does, and `bad-trainable` for adapters of tensors that are no matrices of the network.
+ * Throws as `planModel` does, `bad-trainable` for adapters of tensors that are no matrices of the network, and
+ * `batch-too-large`.
  */
 export function planTraining(
   config: Llama4Config,
@@ -125,7 +105,17 @@ export function planTraining(
   checkShape(config);
   // Where activations go does not change how many there are.
   const { layout } = placeTraining(config, tensors, options, 0);
-  return placeTraining(config, tensors, options, measureActivations(layout));
+  const activationBytes = measureActivations(layout);
+  if (activationBytes > ARENA_LIMIT) {
+    const gib = (activationBytes / 2 ** 30).toFixed(1);
+    throw new CriaError(
+      'resources',
+      'batch-too-large',
+      `the activations of ${options.maxTokens} tokens take ${gib} GiB, and have to fit the 4 GiB of a WebAssembly ` +
+        `memory: shorter sequences${options.checkpointing ? '' : ' or --gradient-checkpointing'} take less`,
+    );
+  }
+  return placeTraining(config, tensors, options, activationBytes);
 }
 
 function checkShape(config: Llama4Config): void {
@@ -306,82 +296,6 @@ function bufferNames(config: Llama4Config): ActivationBuffers {
   return Object.fromEntries(
     Object.entries(columns).map(([name, count], index) => [name, { offset: index, columns: count }]),
   ) as unknown as ActivationBuffers;
-}
-
-interface PlannedAdapter {
-  readonly parameter: LoraParameter;
-  readonly a: Matrix;
-  readonly b: Matrix;
-  readonly experts: number | undefined;
-  /** Rows of each tensor, of one expert. */
-  readonly rows: readonly number[];
-}
-
-function placeAdapter(
-  parameter: LoraParameter,
-  tensors: ReadonlyMap<string, TensorInfo>,
-  builder: LayoutBuilder,
-): PlannedAdapter {
-  const infos = parameter.tensors.map((name) => {
-    const info = tensors.get(name);
-    if (info === undefined || info.shape.length < 2 || name === 'token_embd.weight') {
-      throw new CriaError(
-        'usage',
-        'bad-trainable',
-        `expected a matrix of the network to adapt, found '${name}'`,
-      );
-    }
-    return info;
-  });
-  const [first] = infos;
-  const [columns, , experts] = first!.shape;
-  const rows = infos.map((info) => info.shape[1]!);
-  const { rank } = parameter;
-  const name = first!.name;
-  const count = experts ?? 1;
-  const a = builder.floatMatrix(`${name}.lora_a`, columns!, rank, count, false);
-  const b = builder.floatMatrix(
-    `${name}.lora_b`,
-    rank,
-    rows.reduce((sum, n) => sum + n),
-    count,
-    false,
-  );
-  return { parameter, a, b, experts, rows };
-}
-
-function adapterPlaces(
-  { parameter, a, b, rows }: PlannedAdapter,
-  index: number,
-  gradientsOf: (matrix: Matrix) => readonly number[],
-): [string, AdapterPlace][] {
-  const { rank, scale } = parameter;
-  let next = 0;
-  return parameter.tensors.map((name, i) => {
-    const firstRow = next;
-    next += rows[i]!;
-    const gradients = { aGradients: gradientsOf(a), bGradients: gradientsOf(b) };
-    return [name, { index, a, b, ...gradients, rank, scale, firstRow, rows: rows[i]! }];
-  });
-}
-
-function adapterParameters({ a, b, experts }: PlannedAdapter): PlacedParameter[] {
-  return [a, b].map((matrix) => {
-    const shape = [matrix.columns, matrix.pieces[0]!.rows, ...(experts === undefined ? [] : [experts])];
-    const placed = placedParameter(matrix.name, shape, matrix.pieces);
-    return matrix === a ? { ...placed, initialBound: 1 / Math.sqrt(a.columns) } : placed;
-  });
-}
-
-function placedParameter(name: string, shape: readonly number[], pieces: readonly Piece[]): PlacedParameter {
-  const decays = rowCount(shape) > 1;
-  const segments = pieces.map(({ rows, arena, offset }) => ({
-    arena,
-    address: offset,
-    elements: rows * shape[0]!,
-    decays,
-  }));
-  return { name, shape, decays, segments };
 }
 
 /** Units of the optimizer's work, before addresses are known. */

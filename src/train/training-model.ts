@@ -22,10 +22,10 @@ import { floatSource } from './float-source.js';
 import { uniformFloats } from './initial-values.js';
 import { compileTrainKernels, type TrainBuild } from './kernels.js';
 import { clearMoments, momentTensors } from './optimizer-state.js';
+import type { PlacedParameter } from './placed-parameters.js';
 import type { TrainableModel } from './trainable-model.js';
 import { trainedRoom } from './trained-room.js';
 import {
-  type PlacedParameter,
   planTraining,
   type TrainingLayout,
   type TrainingPlan,

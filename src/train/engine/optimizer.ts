@@ -1,6 +1,7 @@
 import type { TrainKernels } from '../kernels.js';
+import type { Segment } from '../placed-parameters.js';
 import { trainedRoom } from '../trained-room.js';
-import { OPTIMIZER_BLOCK, type Segment, type TrainingLayout } from '../training-layout.js';
+import { OPTIMIZER_BLOCK, type TrainingLayout } from '../training-layout.js';
 import type { TrainingLane } from './tape.js';
 
 /** What the main thread writes to `places.scalars`, and where it finds the norm. */

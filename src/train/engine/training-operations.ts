@@ -4,24 +4,18 @@ import type { Run, Target } from '../../engine/products.js';
 import type { FeedForward, NetworkLayer } from '../../model/network-layout.js';
 import type { ExpertRound, NetworkOperations, Rows, StepTokens } from '../../model/network-operations.js';
 import { ropeAngles } from '../../model/rope.js';
-import { type Routing, routeTokens } from '../../model/routing.js';
+import type { Routing } from '../../model/routing.js';
 import type { TrainKernels } from '../kernels.js';
 import type { TrainingLayout } from '../training-layout.js';
-import { RouterLoss } from './router-loss.js';
 import { MIXED, type Tape, type Value } from './tape.js';
 import { attendForTraining } from './training-attention.js';
+import { gateWithSilu } from './training-gate.js';
+import { normalize } from './training-norm.js';
 import { TrainingProducts } from './training-products.js';
+import { TrainingRouting } from './training-routing.js';
 import { Weights } from './weights.js';
 
 type Experts = Extract<FeedForward, { kind: 'moe' }>;
-
-/** Where the losses of a step are to be put, and how much of them counts. */
-export interface RouterLossPlace {
-  /** f32 [layers][maxTokens] */
-  readonly address: number;
-  /** Factor of every token's loss in what is minimized. */
-  factor: number;
-}
 
 /**
  * The network's operations for training: a buffer is only a name, every write makes a value, and the tape gets what
@@ -30,7 +24,7 @@ export interface RouterLossPlace {
  */
 export class TrainingOperations implements NetworkOperations {
   readonly products: TrainingProducts;
-  readonly routerLoss: RouterLossPlace;
+  readonly routing: TrainingRouting;
   /** Embedded pictures: row −1 − id; f32 [maxTokens][width]. */
   readonly pictures: number;
   readonly #tape: Tape;
@@ -39,7 +33,6 @@ export class TrainingOperations implements NetworkOperations {
   readonly #layout: TrainingLayout;
   /** By the offset of the buffer that names them. */
   readonly #values = new Map<number, Value>();
-  readonly #routes = new Map<Routing, Value>();
   #step: StepTokens = { ids: new Int32Array(0), sequences: new Int32Array(0), positions: new Int32Array(0) };
   #layer = 0;
   #carry = 0;
@@ -50,7 +43,7 @@ export class TrainingOperations implements NetworkOperations {
     this.#layout = layout;
     this.#weights = new Weights(tape.lane, kernels, layout.scratch);
     this.products = new TrainingProducts(tape, this.#weights, kernels, layout);
-    this.routerLoss = { address: layout.places.routerLoss, factor: 0 };
+    this.routing = new TrainingRouting(tape, kernels, layout, this.#weights.scratch);
     this.pictures = layout.places.pictures;
   }
 
@@ -64,7 +57,7 @@ export class TrainingOperations implements NetworkOperations {
   begin(step: StepTokens): void {
     this.#step = step;
     this.#values.clear();
-    this.#routes.clear();
+    this.routing.clear();
     this.#carry = this.#tape.allocate(step.ids.length * this.#layout.config.embeddingLength * 4);
   }
 
@@ -160,55 +153,16 @@ export class TrainingOperations implements NetworkOperations {
     });
   }
 
-  rmsNorm(xBuffer: Buffer, weight: number, yBuffer: Buffer, rows: number): void {
-    const tape = this.#tape;
-    const { lane } = tape;
-    const { kernels } = lane.home;
-    const eps = this.#layout.config.rmsEps;
+  rmsNorm(x: Buffer, weight: number, y: Buffer): void {
     const gradient = this.#layout.vectorGradients.get(weight);
-    const x = this.valueOf(xBuffer);
-    const { columns } = x;
-    const y = tape.value(rows, columns, x.needs || gradient !== undefined);
-    tape.reads(x, rows);
-    const [start, end] = lane.share(rows);
-    for (let at = start * columns * 4; at < end * columns * 4; at += columns * 4) {
-      kernels.rmsNorm(x.address + at, weight, y.address + at, columns, eps);
-    }
-    this.#values.set(yBuffer.offset, y);
-    tape.record(() => {
-      const dy = y.gradient;
-      if (dy === undefined) return;
-      if (gradient !== undefined) {
-        tape.defer(() => {
-          const [first, last] = lane.share(columns, 16);
-          if (last <= first) return;
-          this.#kernels.rmsNormWeightBackward(
-            x.address,
-            dy.address,
-            gradient,
-            rows,
-            columns,
-            first,
-            last,
-            eps,
-          );
-        });
-      }
-      if (!x.needs) return;
-      tape.reads(dy, rows);
-      const { address, accumulate } = tape.contribution(x);
-      for (let at = start * columns * 4; at < end * columns * 4; at += columns * 4) {
-        this.#kernels.rmsNormBackward(
-          x.address + at,
-          weight,
-          dy.address + at,
-          address + at,
-          columns,
-          eps,
-          Number(accumulate),
-        );
-      }
-    });
+    const norm = { size: x.columns, weight, gradient, eps: this.#layout.config.rmsEps };
+    this.#values.set(y.offset, normalize(this.#tape, this.#kernels, this.valueOf(x), norm));
+  }
+
+  normHeads(x: Buffer): void {
+    const { headDim, rmsEps } = this.#layout.config;
+    const norm = { size: headDim, weight: 0, gradient: undefined, eps: rmsEps };
+    this.#values.set(x.offset, normalize(this.#tape, this.#kernels, this.valueOf(x), norm));
   }
 
   multiply(x: Buffer, { runs }: Rows, targets: readonly Target[]): void {
@@ -219,36 +173,10 @@ export class TrainingOperations implements NetworkOperations {
     }
   }
 
-  multiplyGated(x: Buffer, rows: Rows, gateTarget: Target, upTarget: Target): void {
-    this.multiply(x, rows, [gateTarget, upTarget]);
-    const tape = this.#tape;
-    const gate = this.valueOf(gateTarget.y);
-    const up = this.valueOf(upTarget.y);
-    const inner = tape.value(gate.rows, gate.columns, gate.needs || up.needs);
-    const [start, end] = tape.lane.share(gate.rows);
-    const at = start * gate.columns * 4;
-    const floats = (end - start) * gate.columns;
-    if (floats > 0) {
-      this.#kernels.siluMultiply(gate.address + at, up.address + at, inner.address + at, floats);
-    }
-    this.#values.set(gateTarget.y.offset, inner);
-    tape.record(() => {
-      const dInner = inner.gradient;
-      if (dInner === undefined) return;
-      tape.reads(dInner, inner.rows);
-      // Both are this value's alone.
-      const dGate = tape.contribution(gate);
-      const dUp = tape.contribution(up);
-      if (floats === 0) return;
-      this.#kernels.siluMultiplyBackward(
-        gate.address + at,
-        up.address + at,
-        dInner.address + at,
-        dGate.address + at,
-        dUp.address + at,
-        floats,
-      );
-    });
+  multiplyGated(x: Buffer, rows: Rows, gate: Target, up: Target): void {
+    this.multiply(x, rows, [gate, up]);
+    const inner = gateWithSilu(this.#tape, this.#kernels, this.valueOf(gate.y), this.valueOf(up.y));
+    this.#values.set(gate.y.offset, inner);
   }
 
   prepareAngles(frequencies: Float32Array, positions: Int32Array, angles: Buffer): void {
@@ -310,37 +238,6 @@ export class TrainingOperations implements NetworkOperations {
     });
   }
 
-  normHeads(buffer: Buffer, rows: number): void {
-    const tape = this.#tape;
-    const { headDim, rmsEps } = this.#layout.config;
-    const x = this.valueOf(buffer);
-    const y = tape.value(rows, x.columns, x.needs);
-    tape.reads(x, rows);
-    const [start, end] = tape.lane.share(rows).map((row) => row * x.columns * 4) as [number, number];
-    const { kernels } = tape.lane.home;
-    for (let at = start; at < end; at += headDim * 4) {
-      kernels.rmsNorm(x.address + at, 0, y.address + at, headDim, rmsEps);
-    }
-    this.#values.set(buffer.offset, y);
-    tape.record(() => {
-      const dy = y.gradient;
-      if (dy === undefined || !x.needs) return;
-      tape.reads(dy, rows);
-      const dx = tape.contribution(x);
-      for (let at = start; at < end; at += headDim * 4) {
-        this.#kernels.rmsNormBackward(
-          x.address + at,
-          0,
-          dy.address + at,
-          dx.address + at,
-          headDim,
-          rmsEps,
-          Number(dx.accumulate),
-        );
-      }
-    });
-  }
-
   attend(index: number, q: Buffer, k: Buffer, v: Buffer, out: Buffer): void {
     const values = { q: this.valueOf(q), k: this.valueOf(k), v: this.valueOf(v) };
     const { config } = this.#layout;
@@ -356,122 +253,16 @@ export class TrainingOperations implements NetworkOperations {
     this.#values.set(out.offset, attended);
   }
 
-  route(buffer: Buffer, tokens: number): Routing {
-    const tape = this.#tape;
-    const { f32 } = tape.lane.home;
-    const { expertCount, expertUsedCount } = this.#layout.config;
-    const logits = this.valueOf(buffer);
-    tape.reads(logits);
-    const first = logits.address / 4;
-    const values = f32.subarray(first, first + tokens * expertCount);
-    const routing = routeTokens(values, tokens, expertCount, expertUsedCount);
-    this.#routes.set(routing, logits);
-    const loss = new RouterLoss(routing);
-    const row = (address: number, t: number) =>
-      f32.subarray(address / 4 + t * expertCount, address / 4 + (t + 1) * expertCount);
-    const [start, end] = tape.lane.share(tokens);
-    const losses = this.routerLoss.address / 4 + this.#layer * this.#layout.maxTokens;
-    for (let t = start; t < end; t++) f32[losses + t] = loss.ofToken(row(logits.address, t));
-    const { factor } = this.routerLoss;
-    if (factor === 0 || !logits.needs) return routing;
-    tape.record(() => {
-      const gradient = tape.zeroedContribution(logits);
-      for (let t = start; t < end; t++) loss.addGradient(row(logits.address, t), factor, row(gradient, t));
-    });
-    return routing;
+  route(logits: Buffer, tokens: number): Routing {
+    return this.routing.route(this.valueOf(logits), tokens, this.#layer);
   }
 
-  gather(xBuffer: Buffer, routing: Routing, yBuffer: Buffer): void {
-    const tape = this.#tape;
-    const { kernels } = tape.lane.home;
-    const { tokens, scores } = routing;
-    const x = this.valueOf(xBuffer);
-    const logits = this.#routes.get(routing)!;
-    const { columns } = x;
-    const y = tape.value(tokens.length, columns, x.needs || logits.needs);
-    const rowBytes = columns * 4;
-    tape.reads(x);
-    const [start, end] = tape.lane.share(tokens.length);
-    for (let i = start; i < end; i++) {
-      kernels.scaleInto(x.address + tokens[i]! * rowBytes, y.address + i * rowBytes, scores[i]!, columns);
-    }
-    this.#values.set(yBuffer.offset, y);
-    tape.record(() => {
-      const dy = y.gradient;
-      if (dy === undefined) return;
-      tape.reads(dy);
-      const [first, last] = tape.lane.share(x.rows);
-      if (logits.needs) this.#scoreGradients(x, routing, dy.address, logits);
-      if (!x.needs) return;
-      const dx = tape.zeroedContribution(x);
-      const scaled = tape.lane.home.scratch + this.#layout.scratch.row;
-      for (let i = 0; i < tokens.length; i++) {
-        const token = tokens[i]!;
-        if (token < first || token >= last) continue;
-        kernels.scaleInto(dy.address + i * rowBytes, scaled, scores[i]!, columns);
-        kernels.add(scaled, dx + token * rowBytes, columns);
-      }
-    });
+  gather(x: Buffer, routing: Routing, y: Buffer): void {
+    this.#values.set(y.offset, this.routing.gather(this.valueOf(x), routing));
   }
 
-  /** Gradients of logits, by way of the scores that a token's rows were multiplied with. */
-  #scoreGradients(x: Value, { tokens, scores, starts }: Routing, dy: number, logits: Value): void {
-    const tape = this.#tape;
-    const { f32, scratch } = tape.lane.home;
-    const gradient = tape.zeroedContribution(logits) / 4;
-    const [first, last] = tape.lane.share(x.rows);
-    const dot = scratch + this.#layout.scratch.row;
-    const { columns } = x;
-    for (let expert = 0; expert < logits.columns; expert++) {
-      for (let i = starts[expert]!; i < starts[expert + 1]!; i++) {
-        const token = tokens[i]!;
-        if (token < first || token >= last) continue;
-        const from = x.address + token * columns * 4;
-        const row = dy + i * columns * 4;
-        this.#kernels.productNT(from, columns, row, columns, dot, 1, 1, 1, columns, 0, this.#weights.scratch);
-        const score = scores[i]!;
-        f32[gradient + token * logits.columns + expert]! += f32[dot / 4]! * score * (1 - score);
-      }
-    }
-  }
-
-  scatter(xBuffer: Buffer, { tokens }: Routing, yBuffer: Buffer): void {
-    const tape = this.#tape;
-    const { kernels } = tape.lane.home;
-    const x = this.valueOf(xBuffer);
-    const before = this.valueOf(yBuffer);
-    const { columns } = x;
-    const rowBytes = columns * 4;
-    const y = tape.value(before.rows, columns, x.needs || before.needs);
-    tape.reads(before, before.rows);
-    tape.reads(x);
-    tape.copyOwn(before.address, y.address, y);
-    const [first, last] = tape.lane.share(before.rows);
-    for (let i = 0; i < tokens.length; i++) {
-      const token = tokens[i]!;
-      if (token < first || token >= last) continue;
-      kernels.add(x.address + i * rowBytes, y.address + token * rowBytes, columns);
-    }
-    this.#values.set(yBuffer.offset, y);
-    tape.record(() => {
-      const dy = y.gradient;
-      if (dy === undefined) return;
-      tape.share(before, dy);
-      if (x.needs) this.#copyRows(dy, tokens, x);
-    });
-  }
-
-  /** The gradient of x, whose only reader took row i to row rows[i] of another value with gradient dy. */
-  #copyRows(dy: { address: number; partition: number; epoch: number }, rows: Int32Array, x: Value): void {
-    const tape = this.#tape;
-    tape.reads(dy);
-    const { address } = tape.contribution(x);
-    const rowBytes = x.columns * 4;
-    const [start, end] = tape.lane.share(rows.length);
-    for (let i = start; i < end; i++) {
-      const from = dy.address + rows[i]! * rowBytes;
-      tape.lane.home.u8.copyWithin(address + i * rowBytes, from, from + rowBytes);
-    }
+  scatter(x: Buffer, routing: Routing, y: Buffer): void {
+    this.#values.set(y.offset, this.routing.scatter(this.valueOf(x), routing, this.valueOf(y)));
   }
 
   experts(_index: number, { feedForward }: NetworkLayer, runs: readonly Run[]): Iterable<ExpertRound> {

@@ -1,7 +1,8 @@
 import type { Matrix } from '../../engine/matrix.js';
 import type { Run } from '../../engine/products.js';
 import type { TrainKernels } from '../kernels.js';
-import type { AdapterPlace, TrainingLayout } from '../training-layout.js';
+import type { AdapterPlace } from '../placed-parameters.js';
+import type { TrainingLayout } from '../training-layout.js';
 import type { Gradient, Tape, Value } from './tape.js';
 import type { Strided, Weights } from './weights.js';
 

@@ -47,12 +47,12 @@ export class TrainingStep {
 
   run(input: StepInput, options: StepOptions): void {
     const tape = this.tape;
-    const { products, routerLoss } = this.#ops;
+    const { products, routing } = this.#ops;
     const layers = this.#layout.config.moeLayers.filter(Boolean).length;
     const tokens = input.ids.length;
     products.adapters = options.adapters;
     products.dropout = options.dropout;
-    routerLoss.factor = layers === 0 ? 0 : options.routerScale / (layers * tokens);
+    routing.lossFactor = layers === 0 ? 0 : options.routerScale / (layers * tokens);
     tape.reset();
     tape.recording = options.backward;
     this.#network.forward(input);
