@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -64,6 +64,25 @@ async function eventsOf(output: string): Promise<TrainingEvent[]> {
 }
 const stepsOf = async (output: string) => (await eventsOf(output)).filter((event) => event.event === 'step');
 const bytesOf = (output: string, name: string) => readFile(join(folder, output, name));
+
+describe('docs/finetune.md', () => {
+  it('goes from rows to a quantized model as it says', async () => {
+    const text = await readFile(fileURLToPath(new URL('../docs/finetune.md', import.meta.url)), 'utf8');
+    await symlink(fileURLToPath(new URL('../models', import.meta.url)), join(folder, 'models'));
+    const blocks = [...text.matchAll(/```console\n(.*?)\n```\n\n/gs)].map(([, block]) => block!);
+    const commands = blocks.flatMap((block) => block.split(/^\$ npx cria /m).slice(1));
+    expect(commands).toHaveLength(9);
+    for (const command of commands) {
+      const [line = '', ...output] = command.split('\n');
+      const args = [...line.matchAll(/'([^']*)'|\S+/g)].map(([word, quoted]) => quoted ?? word);
+      const { code, stdout } = await cria(args);
+      expect([line, code]).toEqual([line, 0]);
+      const shown = output.join('\n').trim();
+      // Only what is written is in the document; of long answers of a base that knows nothing, their beginning.
+      if (shown !== '') expect(stdout.trim()).toContain(shown);
+    }
+  });
+});
 
 describe('cria finetune', () => {
   it('trains adapters that run, merge and quantize', async () => {
