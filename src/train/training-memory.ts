@@ -1,7 +1,7 @@
 import { CriaError } from '../base/errors.js';
 import type { Llama4Config } from '../convert/llama4-config.js';
 import type { TensorInfo } from '../formats/tensor-source.js';
-import { PROCESS_BYTES } from '../plan/cria-memory.js';
+import { processBytes } from './process-memory.js';
 import { planTraining, type TrainingPlan, type TrainingPlanOptions } from './training-layout.js';
 import type { TrainingMemory } from './types.js';
 
@@ -20,15 +20,15 @@ export function trainingMemory(
   options: TrainingPlanOptions,
 ): PlannedTraining {
   try {
-    return describe(planTraining(config, tensors, options), true);
+    return describe(planTraining(config, tensors, options), options.threads, true);
   } catch (error) {
     if (!(error instanceof CriaError) || error.code !== 'arena-block-too-large') throw error;
     const larger = { ...options, arenaLimit: Number.MAX_SAFE_INTEGER };
-    return describe(planTraining(config, tensors, larger), false);
+    return describe(planTraining(config, tensors, larger), options.threads, false);
   }
 }
 
-function describe({ memory }: TrainingPlan, addressable: boolean): PlannedTraining {
-  const bytes = Object.values(memory).reduce((sum, part) => sum + part, PROCESS_BYTES);
+function describe({ memory }: TrainingPlan, threads: number, addressable: boolean): PlannedTraining {
+  const bytes = Object.values(memory).reduce((sum, part) => sum + part, processBytes(threads));
   return { memory, bytes, addressable };
 }

@@ -1,6 +1,7 @@
 import { formatBytes } from '../../base/byte-size.js';
 import { type Html, html } from '../../base/html.js';
 import type { TrainingStep } from '../events.js';
+import { processBytes } from '../process-memory.js';
 import { type Curve, curveChart } from './curve-chart.js';
 import { decimal } from './figures.js';
 import type { TrainingHistory } from './training-history.js';
@@ -126,7 +127,8 @@ function smoothed(given: Curve['points']): [number, number][] {
     });
 }
 
-/** Bytes predicted for everything together; 0 where nothing is known. */
+/** Bytes predicted for the whole process; 0 where nothing is known. */
 export function plannedBytes({ start }: TrainingHistory): number {
-  return start === undefined ? 0 : Object.values(start.memory).reduce((sum, bytes) => sum + bytes, 0);
+  if (start === undefined) return 0;
+  return Object.values(start.memory).reduce((sum, bytes) => sum + bytes, processBytes(start.threads));
 }

@@ -16,7 +16,7 @@ body {
 main { max-width: 1128px; margin: 0 auto; }
 h1 { font-size: 26px; line-height: 1.2; margin: 0 0 6px; overflow-wrap: anywhere; letter-spacing: -0.01em; }
 h2 { font-size: 18px; line-height: 1.3; margin: 0 0 4px; }
-h3 { font-size: 13px; margin: 0 0 4px; color: var(--muted); font-weight: 600; }
+h3 { font-size: 13px; margin: 18px 0 4px; color: var(--muted); font-weight: 600; }
 p { margin: 0 0 12px; overflow-wrap: anywhere; }
 a { color: var(--curve); }
 nav { float: right; font-size: 13px; margin-left: 16px; }
@@ -61,8 +61,8 @@ g.curve.dashed { fill: var(--other); stroke: none; }
 .tables { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 16px 32px; margin-top: 10px; align-items: start; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th { text-align: left; color: var(--muted); font-weight: 500; }
-th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
-td { text-align: right; padding-right: 0; }
+th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+td { overflow-wrap: anywhere; text-align: right; padding-right: 0; }
 tr:last-child > * { border-bottom: 0; }
 code { font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; }
 #lost { color: var(--bad); }

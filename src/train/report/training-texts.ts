@@ -54,6 +54,7 @@ const ENGLISH = {
   gradients: 'gradients',
   optimizer: 'optimizer',
   activations: 'activations',
+  process: 'the program itself',
   otherLanguage: '日本語',
 } as const;
 
@@ -112,6 +113,7 @@ const JAPANESE: Readonly<Record<TrainingTextKey, string>> = {
   gradients: '勾配',
   optimizer: 'オプティマイザー',
   activations: '中間値',
+  process: 'プログラム本体',
   otherLanguage: 'English',
 };
 

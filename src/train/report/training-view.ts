@@ -1,6 +1,7 @@
 import { formatBytes } from '../../base/byte-size.js';
 import { type Html, html } from '../../base/html.js';
 import type { TrainingStart } from '../events.js';
+import { processBytes } from '../process-memory.js';
 import { decimal, duration, grouped } from './figures.js';
 import { plannedBytes, trainingCharts } from './training-charts.js';
 import type { TrainingHistory } from './training-history.js';
@@ -108,13 +109,19 @@ function configuration(start: TrainingStart, texts: TrainingTexts): Html {
     [texts('threads'), String(start.threads)],
     ...(start.firstStep > 0 ? [[texts('resumedAt'), grouped(start.firstStep)] as [string, string]] : []),
   ];
-  const options = Object.entries(start.options).map(
-    ([name, value]) => [name, Array.isArray(value) ? value.join(', ') : String(value ?? '–')] as const,
+  const options = Object.entries(start.options).flatMap(([name, value]): [string, string][] =>
+    value === null || String(value) === ''
+      ? []
+      : [[name, Array.isArray(value) ? value.join(', ') : String(value)]],
   );
-  const memory = (['weights', 'parameters', 'gradients', 'optimizer', 'activations'] as const).map(
-    (part) => [texts(part), formatBytes(start.memory[part])] as const,
-  );
-  return html`<section><h2>${texts('configuration')}</h2><div class="tables">${table(facts)}${table(options)}<div><h3>${texts('predictedMemory')}</h3>${table(memory)}</div></div></section>`;
+  const half = Math.ceil(options.length / 2);
+  const memory = [
+    ...(['weights', 'parameters', 'gradients', 'optimizer', 'activations'] as const).map(
+      (part) => [texts(part), formatBytes(start.memory[part])] as const,
+    ),
+    [texts('process'), formatBytes(processBytes(start.threads))] as const,
+  ];
+  return html`<section><h2>${texts('configuration')}</h2><div class="tables"><div>${table(facts)}<h3>${texts('predictedMemory')}</h3>${table(memory)}</div>${table(options.slice(0, half))}${table(options.slice(half))}</div></section>`;
 }
 
 function table(rows: readonly (readonly [string, string])[]): Html {
