@@ -1,5 +1,5 @@
 /**
- * Cria as a library: load Llama 4 models, compute logits, write text, chat, calibrate, quantize, evaluate, and
+ * Cria as a library: load Llama 4 models, compute logits, write text, chat, calibrate, quantize, evaluate, fine-tune, and
  * read and convert model files.
  * See docs/library.md.
  *
@@ -87,8 +87,20 @@ export {
   Model,
 } from './generate/load-model.js';
 export { loadDraftModel } from './generate/speculation/load-draft-model.js';
+export { trainingPictures } from './generate/training-pictures.js';
 export type { ExpertCacheStatistics } from './model/expert-store.js';
 export { describeMemory } from './model/memory-summary.js';
 export { reusablePrefix, type SequenceModel, type SequencePart } from './model/sequence-model.js';
 export type { Outputs, TokenModel } from './model/token-model.js';
 export { type EncodeOptions, Tokenizer } from './model/tokenizer/index.js';
+export type {
+  EndReason,
+  TrainingEvaluation,
+  TrainingEvent,
+  TrainingObserver,
+  TrainingStart,
+  TrainingStep,
+} from './train/events.js';
+export { finetune } from './train/finetune.js';
+export type { FinetuneOptions } from './train/finetune-options.js';
+export type { FinetuneResult } from './train/run-finetuning.js';
