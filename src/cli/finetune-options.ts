@@ -55,6 +55,17 @@ export const FINETUNE_OPTIONS = {
     initial: 'refuse',
     help: 'rows with more tokens than --ctx-size',
   }),
+  textUnit: choice(['--text-unit'], ['file', 'paragraph'], {
+    group: DATA,
+    initial: 'file',
+    help: 'plain text: a document is a whole file, or what stands between blank lines',
+  }),
+  maxBadRows: integer(['--max-bad-rows'], {
+    group: DATA,
+    initial: 100,
+    min: 0,
+    help: 'rows that cannot be used and are left out; one more ends the command, 0 accepts none',
+  }),
   mmproj: text(['-mm', '--mmproj'], 'FILE', {
     group: DATA,
     help: 'the vision tower of a GGUF model, for rows with pictures (a checkpoint folder has its own)',

@@ -1,6 +1,6 @@
 import { CriaError } from '../base/errors.js';
 import type { Tokenizer } from '../model/tokenizer/index.js';
-import type { DataMethod, OverlongRows, PictureEncoder } from './data/types.js';
+import type { DataMethod, OverlongRows, PictureEncoder, TextUnit } from './data/types.js';
 import type { TrainingObserver } from './events.js';
 import type { ScheduleType } from './schedule.js';
 import { ALL_LINEAR, EXPERT_PARAMETERS, type TargetOptions } from './target-modules.js';
@@ -85,6 +85,10 @@ export interface FinetuneOptions {
   readonly promptsAsChat?: boolean;
   /** Rows with more tokens than the context; default `refuse`. */
   readonly overlong?: OverlongRows;
+  /** Where documents of plain text end; default `file`. */
+  readonly textUnit?: TextUnit;
+  /** Unusable rows that are left out before the data are refused; default 100. */
+  readonly maxBadRows?: number;
   /** Default: the model's with `trainRouter` or `full`, otherwise 0 (nothing could follow it). */
   readonly routerAuxLossCoef?: number;
 
@@ -196,6 +200,8 @@ export function resolveOptions(options: FinetuneOptions): ResolvedOptions {
     responsesOnly: options.responsesOnly ?? true,
     promptsAsChat: options.promptsAsChat ?? false,
     overlong: options.overlong ?? 'refuse',
+    textUnit: options.textUnit ?? 'file',
+    maxBadRows: options.maxBadRows ?? 100,
     routerAuxLossCoef: options.routerAuxLossCoef,
     evalSteps: options.evalSteps,
     earlyStoppingPatience: options.earlyStoppingPatience,
@@ -255,6 +261,7 @@ export function recordOptions(options: ResolvedOptions): RecordedOptions {
     'train-on-responses-only': options.responsesOnly,
     'prompts-as-chat': options.promptsAsChat,
     overlong: options.overlong,
+    'text-unit': options.textUnit,
     'eval-split': options.evalSplit,
     'router-aux-loss-coef': options.routerAuxLossCoef ?? null,
     'early-stopping-patience': options.earlyStoppingPatience ?? null,

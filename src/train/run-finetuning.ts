@@ -123,6 +123,9 @@ async function openData(
     responsesOnly: options.responsesOnly,
     promptsAsChat: options.promptsAsChat,
     overlong: options.overlong,
+    textUnit: options.textUnit,
+    maxBadRows: options.maxBadRows,
+    scratchFolder: options.output,
     onProgress: (done, total) => onProgress?.('data', done, total),
     signal,
   });

@@ -29,8 +29,6 @@ export interface ReadRows {
   readonly hash: Hash;
 }
 
-/** How many reasons for skipping rows are kept. */
-const MAX_SKIPPED_KEPT = 1000;
 const PROGRESS_ROWS = 64;
 
 /**
@@ -70,8 +68,7 @@ export async function readFiles(
       } catch (fault) {
         if (!(fault instanceof RowFault || fault instanceof OverlongRow)) throw fault;
         unused ??= { where, reason: fault.message };
-        if (skipped.length < MAX_SKIPPED_KEPT)
-          skipped.push({ file, row: fileRow.row, reason: fault.message });
+        skipped.push({ file, row: fileRow.row, reason: fault.message });
         if (fault instanceof RowFault && ++bad > options.maxBadRows)
           throw tooManyBadRows(options.maxBadRows, unused);
         continue;
