@@ -40,6 +40,15 @@ describe('cria plan', () => {
     expect(commands).toContain(`  cria run ${NANO_SCOUT} -c 2048`);
   });
 
+  it('counts a vision tower', async () => {
+    const args = [NANO_SCOUT, '-c', '2048', '--ram', '4GB', '--vram', '2GB', '--json'];
+    const alone = JSON.parse(await plan(...args));
+    const { rungs, commands } = JSON.parse(await plan(...args, '--mmproj', NANO_SCOUT));
+    expect(rungs[0].cria.bytes).toBeGreaterThan(alone.rungs[0].cria.bytes + 1e6);
+    expect(commands).toContain(`  cria run ${NANO_SCOUT} -c 2048 --mmproj ${NANO_SCOUT}`);
+    expect(commands.at(-1)).toContain(`--mmproj ${NANO_SCOUT} `);
+  });
+
   it('plans the memory of training, and what fits', async () => {
     const args = ['scout', '--finetune', '--batch-size', '1', '--ram', '128GB'];
     const text = await plan(...args, '--lora-r', '8');

@@ -16,6 +16,7 @@ import {
   tilesWithin,
 } from '../model/vision/token-layout.js';
 import { VisionRuntime } from '../model/vision/vision-runtime.js';
+import { visionMemory } from '../plan/vision-memory.js';
 
 /** A picture as a prompt of one model takes it. */
 export interface EncodedImage {
@@ -59,6 +60,22 @@ export async function openTower(path: string, embeddingLength: number): Promise<
   } catch (error) {
     await source.close();
     throw error;
+  }
+}
+
+/** Bytes of the tower at a path: its weights, and all the memory it will take. Throws as `openTower`. */
+export async function measureTower(
+  path: string,
+  embeddingLength: number,
+  threads: number,
+): Promise<{ readonly weights: number; readonly memory: number }> {
+  const source = await openTower(path, embeddingLength);
+  try {
+    const config = visionConfigFromMetadata(source.metadata, source.tensors, path);
+    const weights = [...source.tensors.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return { weights, memory: visionMemory(config, source.tensors, threads) };
+  } finally {
+    await source.close();
   }
 }
 

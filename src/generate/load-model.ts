@@ -19,7 +19,13 @@ import { type Tokenizer, tokenizerFromGguf } from '../model/tokenizer/index.js';
 import { fitModel } from '../plan/fit.js';
 import type { RepackMode } from '../quant/packed-layout.js';
 import { type GeneratedToken, type GenerateOptions, type GenerationSummary, generate } from './generate.js';
-import { type EncodedImage, type EncodeImageOptions, ImageEncoder, openTower } from './image-encoder.js';
+import {
+  type EncodedImage,
+  type EncodeImageOptions,
+  ImageEncoder,
+  measureTower,
+  openTower,
+} from './image-encoder.js';
 
 export type { AdapterFile } from '../convert/lora/adapter.js';
 export type { EncodedImage, EncodeImageOptions } from './image-encoder.js';
@@ -258,11 +264,12 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
 export async function loadFromSource(source: TensorSource, options: LoadOptions = {}): Promise<Model> {
   const { kvType, mmproj, fit, adapters: files = [], ...rest } = options;
   // The wrong tower is better known before a large model is loaded than after.
-  if (mmproj !== undefined) await (await openTower(mmproj, textWidth(source))).close();
+  const threads = options.threads ?? computeThreads();
+  const tower = mmproj === undefined ? undefined : await measureTower(mmproj, textWidth(source), threads);
   const adapters = await openAdaptersFor(source, files, options.onWarning);
   let runtime: Llama4Runtime;
   try {
-    const fitted = fit ? fitToMemory(source, options, adapters) : {};
+    const fitted = fit ? fitToMemory(source, { ...options, threads }, adapters, tower?.memory) : {};
     runtime = await Llama4Runtime.load(source, { ...rest, adapters, cacheType: kvType, ...fitted });
   } finally {
     await Promise.all(adapters.map(({ adapter }) => adapter.close()));
@@ -277,7 +284,12 @@ export async function loadFromSource(source: TensorSource, options: LoadOptions 
   }
 }
 
-function fitToMemory(source: TensorSource, options: LoadOptions, adapters: readonly ScaledAdapter[]) {
+function fitToMemory(
+  source: TensorSource,
+  options: LoadOptions & { readonly threads: number },
+  adapters: readonly ScaledAdapter[],
+  visionBytes?: number,
+) {
   const config = configFromMetadata(source.metadata, source.tensors);
   const { contextSize, cacheExperts, readAhead = true } = options;
   // Loading refuses it, by name.
@@ -289,11 +301,12 @@ function fitToMemory(source: TensorSource, options: LoadOptions, adapters: reado
       contextSize: contextSize === 0 ? config.contextLength : contextSize,
       cacheType: options.kvType,
       repack: options.repack,
-      threads: options.threads ?? computeThreads(),
+      threads: options.threads,
       batchSize: options.batchSize ?? 512,
       sequences: options.parallel ?? 1,
       adapters: adapters.map(({ adapter }) => adapter),
       expertCache: cacheExperts === undefined ? undefined : { bytes: cacheExperts, readAhead },
+      visionBytes,
     },
     freemem(),
   );

@@ -19,6 +19,8 @@ export interface AdviceRequest {
   readonly contextSize: number;
   readonly cacheTypes: CacheTypes;
   readonly memory: MachineMemory;
+  /** Bytes of a vision tower in llama.cpp: on the first GPU, or in main memory where there is none. */
+  readonly towerBytes?: number;
   readonly bandwidth: Bandwidth;
 }
 
@@ -38,7 +40,7 @@ export interface Rung {
 export function adviseRungs(candidates: readonly Candidate[], request: AdviceRequest): Rung[] {
   return candidates.map((candidate) => {
     const model = footprint(request.config, candidate.tensors);
-    const placement = placeModel(model, cacheByLayer(request), request.memory);
+    const placement = placeModel(model, cacheByLayer(request), besideTower(request));
     const { name, fileBytes, criaBytes } = candidate;
     return {
       name,
@@ -53,6 +55,14 @@ export function adviseRungs(candidates: readonly Candidate[], request: AdviceReq
       },
     };
   });
+}
+
+/** The memory that llama.cpp has left for the text model. */
+function besideTower({ memory: { ram, vram }, towerBytes = 0 }: AdviceRequest): MachineMemory {
+  const [first, ...others] = vram;
+  return first === undefined
+    ? { ram: Math.max(0, ram - towerBytes), vram }
+    : { ram, vram: [Math.max(0, first - towerBytes), ...others] };
 }
 
 /** The largest that fits, as more bits are a better model; by Cria alone when there is no GPU. */

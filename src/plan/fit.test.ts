@@ -40,6 +40,15 @@ describe('fitting Scout at Q4_K', () => {
     );
   });
 
+  it('keeps room for a vision tower', () => {
+    const visionBytes = 2 ** 30;
+    expect(fitInto(roomy.neededBytes + visionBytes, { visionBytes }).neededBytes).toBe(
+      roomy.neededBytes + visionBytes,
+    );
+    expect(fitInto(roomy.neededBytes, { visionBytes }).repack).toBe('off');
+    expect(() => fitInto(2 ** 30, { visionBytes })).toThrow(/the model and its vision tower need at least 5/);
+  });
+
   it('says what is needed when nothing fits', () => {
     expect(() => fitInto(2 ** 30)).toThrow(
       /needs at least 5\d\.\d+ GiB for 2048 tokens of context, and 1\.00 GiB are free/,

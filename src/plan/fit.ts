@@ -15,6 +15,8 @@ export interface FitRequest {
   readonly sequences: number;
   readonly expertCache?: PlanOptions['expertCache'];
   readonly adapters?: PlanOptions['adapters'];
+  /** Bytes to be kept for the vision tower. */
+  readonly visionBytes?: number;
 }
 
 export interface Fitted {
@@ -47,10 +49,10 @@ export function fitModel(
   const wanted = request.contextSize ?? Math.min(config.contextLength, config.attentionChunkSize || 8192);
   const tablesBytes = kernelTables().length;
   const measure = (choice: Omit<Fitted, 'neededBytes'>): Fitted => {
-    const { threads, sequences, expertCache, adapters } = request;
+    const { threads, sequences, expertCache, adapters, visionBytes = 0 } = request;
     const batchSize = Math.min(request.batchSize, choice.contextSize);
     const options = { ...choice, threads, sequences, expertCache, adapters, batchSize, tablesBytes };
-    return { ...choice, neededBytes: plannedBytes(planModel(config, tensors, options)) };
+    return { ...choice, neededBytes: plannedBytes(planModel(config, tensors, options)) + visionBytes };
   };
   const repacks: RepackMode[] = request.repack ? [request.repack] : ['lean', 'off'];
   const eightBits = config.headDim % 32 === 0 ? [EIGHT_BITS] : [];
@@ -86,7 +88,7 @@ function nothingFits(request: FitRequest, least: Fitted, freeBytes: number): Cri
   return new CriaError(
     'resources',
     'not-enough-memory',
-    `the model needs at least ${gib(least.neededBytes)} for ${least.contextSize} tokens of context, and ${gib(freeBytes)} are free: ` +
+    `the model${request.visionBytes ? ' and its vision tower need' : ' needs'} at least ${gib(least.neededBytes)} for ${least.contextSize} tokens of context, and ${gib(freeBytes)} are free: ` +
       `try ${ways.join(', or ')}`,
   );
 }

@@ -5,3 +5,4 @@ export { type FitRequest, type Fitted, fitModel } from './fit.js';
 export { type Hardware, probeHardware } from './hardware.js';
 export { llamaCppCommand } from './llama-cpp-command.js';
 export type { Placement } from './placement.js';
+export { visionMemory } from './vision-memory.js';

@@ -4,6 +4,8 @@ import type { Placement } from './placement.js';
 export interface CommandRequest {
   /** A file, or what downloads one: `-hf user/repo:QUANT`. */
   readonly model: string;
+  /** File of the vision tower. */
+  readonly mmproj?: string;
   readonly contextSize: number;
   readonly threads: number;
   readonly cacheTypes: CacheTypes;
@@ -16,7 +18,9 @@ export interface CommandRequest {
 export function llamaCppCommand(request: CommandRequest): string {
   const { placement, layers, cacheTypes } = request;
   const offloaded = placement.gpus.reduce((sum, gpu) => sum + gpu.layers.length, 0);
-  const words = ['llama-cli', request.model, '--jinja', `--ctx-size ${request.contextSize}`];
+  const tower = request.mmproj === undefined ? [] : [`--mmproj ${request.mmproj}`];
+  const program = request.mmproj === undefined ? 'llama-cli' : 'llama-mtmd-cli';
+  const words = [program, request.model, ...tower, '--jinja', `--ctx-size ${request.contextSize}`];
   words.push(`--threads ${request.threads}`);
   if (offloaded > 0) {
     // One more than the layers takes the output matrix along.

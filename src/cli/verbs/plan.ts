@@ -1,6 +1,7 @@
 import { formatBytes, parseByteSize } from '../../base/byte-size.js';
 import { CriaError } from '../../base/errors.js';
 import type { PublishedModel } from '../../dynamic/published-models.js';
+import { measureTower } from '../../generate/image-encoder.js';
 import {
   adviseRungs,
   bestRung,
@@ -12,7 +13,7 @@ import {
 } from '../../plan/index.js';
 import { FINETUNE_PLAN_OPTIONS } from '../finetune-plan.js';
 import { showFinetunePlan } from '../finetune-plan-report.js';
-import { byteSize, choice, integer, type OptionValues, texts, toggle } from '../options.js';
+import { byteSize, choice, integer, type OptionValues, text, texts, toggle } from '../options.js';
 import { rungTable } from '../plan-report.js';
 import { findPlannedModel, type PlannedModel } from '../planned-model.js';
 import { defineVerb } from '../verb.js';
@@ -45,6 +46,7 @@ const OPTIONS = {
     initial: 'f16',
     help: 'format of cached values',
   }),
+  mmproj: text(['-mm', '--mmproj'], 'FILE', { help: 'vision tower, to be counted as well' }),
   threads: integer(['-t', '--threads'], {
     initial: undefined,
     min: 1,
@@ -89,21 +91,28 @@ export const plan = defineVerb({
     if (values.finetune)
       return showFinetunePlan(terminal, name, model, { ...values, contextSize }, SYSTEM_BYTES);
     const machine = await describeMachine(values);
+    const { mmproj } = values;
+    const tower = mmproj
+      ? await measureTower(mmproj, model.config.embeddingLength, machine.threads)
+      : { weights: 0, memory: 0 };
     const rungs = adviseRungs(
       model.sizes.map((size) => ({
         ...size,
-        criaBytes: criaMemory(model.config, new Map(size.tensors.map((info) => [info.name, info])), {
-          threads: machine.threads,
-          batchSize: Math.min(512, contextSize),
-          contextSize,
-          cacheType: { keys: values.cacheTypeK, values: values.cacheTypeV },
-        }),
+        criaBytes:
+          tower.memory +
+          criaMemory(model.config, new Map(size.tensors.map((info) => [info.name, info])), {
+            threads: machine.threads,
+            batchSize: Math.min(512, contextSize),
+            contextSize,
+            cacheType: { keys: values.cacheTypeK, values: values.cacheTypeV },
+          }),
       })),
       {
         config: model.config,
         contextSize,
         cacheTypes: { k: values.cacheTypeK, v: values.cacheTypeV },
         memory: { ram: Math.max(0, machine.ram - SYSTEM_BYTES), vram: machine.vram },
+        towerBytes: tower.weights,
         bandwidth: machine.bandwidth,
       },
     );
@@ -172,23 +181,25 @@ function commandsFor(
   name: string,
   { config, published }: PlannedModel,
   machine: Machine,
-  { contextSize, cacheTypeK, cacheTypeV }: Values & { contextSize: number },
+  { contextSize, cacheTypeK, cacheTypeV, mmproj }: Values & { contextSize: number },
 ): string[] {
   const lines = [`Best: ${best.name}, the largest that fits.`];
   const size = published ? `${published}:${best.name}` : name;
-  const cache = [
+  const flags = [
     cacheTypeK === 'f16' ? '' : ` -ctk ${cacheTypeK}`,
     cacheTypeV === 'f16' ? '' : ` -ctv ${cacheTypeV}`,
+    mmproj === undefined ? '' : ` --mmproj ${mmproj}`,
   ];
   const quantize = !published && best.name !== 'as it is';
   const file = quantize ? `${best.name}.gguf` : size;
   if (published) lines.push(`  cria pull ${size}`);
   if (quantize) lines.push(`  cria quantize ${name} -o ${file} --recipe ${best.name} --imatrix imatrix.gguf`);
-  if (best.cria.fits) lines.push(`  cria run ${file} -c ${contextSize}${cache.join('')}`);
+  if (best.cria.fits) lines.push(`  cria run ${file} -c ${contextSize}${flags.join('')}`);
   if (best.fits) {
     lines.push(
       `  ${llamaCppCommand({
         model: published ? `-hf ${HUB_REPOS[published]}:${best.name}` : `-m ${file}`,
+        mmproj,
         contextSize,
         threads: machine.threads,
         cacheTypes: { k: cacheTypeK, v: cacheTypeV },
