@@ -145,8 +145,12 @@ describe('what gradients do not depend on', () => {
     expect(found).toEqual(expected);
   });
 
-  it('what else is in the batch, within rounding', async () => {
-    const [first, second] = [tinyBatch([13], 1), tinyBatch([9, 4], 2, 1)];
+  it.each([1, 13])('what else is in the batch, within rounding: %i tokens', async (length) => {
+    const ended = ({ targets, ...rest }: ReturnType<typeof tinyBatch>) => ({
+      ...rest,
+      targets: targets.map((target) => Math.max(0, target)),
+    });
+    const [first, second] = [ended(tinyBatch([length], 1)), ended(tinyBatch([9, 4], 2, 1))];
     const join = (a: Int32Array, b: Int32Array) => Int32Array.of(...a, ...b);
     const both = {
       ids: join(first.ids, second.ids),
@@ -157,12 +161,14 @@ describe('what gradients do not depend on', () => {
     };
     // The routers' loss is of a batch.
     const options = { auxiliaryCoefficient: 0 };
-    const apart = await gradients(source, options, first, second);
-    const together = await gradients(source, options, both);
-    expect(together.losses[0]!.sum).toBeCloseTo(apart.losses[0]!.sum + apart.losses[1]!.sum, 3);
-    for (const [name, gradient] of apart.gradients) {
-      const difference = norm(gradient.map((value, i) => value - together.gradients.get(name)![i]!));
-      expect(difference / norm(gradient), name).toBeLessThan(1e-5);
+    for (const model of [source, tinyModel({ expertUsedCount: 1 })]) {
+      const apart = await gradients(model, options, first, second);
+      const together = await gradients(model, options, both);
+      expect(together.losses[0]!.sum).toBeCloseTo(apart.losses[0]!.sum + apart.losses[1]!.sum, 3);
+      for (const [name, gradient] of apart.gradients) {
+        const difference = norm(gradient.map((value, i) => value - together.gradients.get(name)![i]!));
+        expect(difference / norm(gradient), name).toBeLessThan(1e-5);
+      }
     }
   });
 
