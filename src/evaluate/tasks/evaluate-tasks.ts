@@ -54,6 +54,7 @@ export async function evaluateTasks(options: EvaluateTasksOptions): Promise<Task
   onProgress?.(0, jobs.length);
   // One failure ends the other lanes, too.
   const failure = new AbortController();
+  const failures: unknown[] = [];
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
   const lane = async () => {
     while (started < jobs.length && !signal.aborted) {
@@ -65,14 +66,13 @@ export async function evaluateTasks(options: EvaluateTasksOptions): Promise<Task
   };
   const lanes = Array.from({ length: Math.min(parallel, jobs.length) }, () =>
     lane().catch((error) => {
+      failures.push(error);
       failure.abort();
-      throw error;
     }),
   );
-  const outcomes = await Promise.allSettled(lanes);
+  await Promise.all(lanes);
   if (options.signal?.aborted) throw new CriaError('cancelled', 'cancelled', 'stopped');
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected');
-  if (failed) throw failed.reason;
+  if (failures.length > 0) throw failures[0];
   const results = tasks.map(({ name }) =>
     taskResult(
       name,

@@ -119,9 +119,9 @@ describe('runChecks', () => {
 
   it('ends a check that loops', async () => {
     const limits = { ...DEFAULT_LIMITS, seconds: 0.4 };
-    const [start, check] = await run('', taskOf([{ name: 'c', code: 'for (;;);' }], limits));
-    expect(start!.passed).toBe(true);
-    expect(check).toMatchObject({ passed: false, message: expect.stringMatching(/time limit/) });
+    const results = await run('', taskOf([{ name: 'c', code: 'for (;;);' }], limits));
+    const message = expect.stringMatching(/time limit/);
+    expect(results).toContainEqual(expect.objectContaining({ passed: false, message }));
   });
 
   it('outlives programs that meddle with what they are given', async () => {

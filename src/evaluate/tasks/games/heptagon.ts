@@ -183,7 +183,7 @@ function findBalls(game: Game, { shapes }: Screen, count: number): Shape[] {
 }
 
 function startAtCentre(game: Game, count: number): void {
-  const screen = after(game, 1);
+  const screen = after(game, 2);
   const { middle, radius } = findHeptagon(screen);
   const balls = findBalls(game, screen, count);
   const furthest = Math.max(...balls.map(({ x, y }) => distance([x, y], middle)));
@@ -312,7 +312,7 @@ function numbersTurn(game: Game, count: number): void {
     new Map(
       screen.shapes.flatMap(({ text, angle }) => (text === undefined ? [] : [[text, angle ?? 0] as const])),
     );
-  const before = angles(after(game, 1));
+  const before = angles(after(game, 2));
   const later = angles(after(game, 240));
   let spun = 0;
   for (const [text, angle] of later) {

@@ -2,7 +2,7 @@ import type { Canvas } from './canvas.js';
 import { opacity } from './color.js';
 import type { DisplayList, Shape } from './display-list.js';
 import { IDENTITY, type Matrix, multiply, rotation, scales, transform } from './matrix.js';
-import { type Geometry, Path, polygonGeometry } from './path.js';
+import { type Geometry, Path, rectGeometry } from './path.js';
 
 /** What `save` and `restore` keep, besides the transformation. */
 const STATE = {
@@ -68,7 +68,8 @@ export class Context2D {
   save(): void {
     if (this.#saved.length >= MAX_SAVED) throw new RangeError('save() is called without restore()');
     const state = { ...STATE };
-    for (const key in STATE) Object.assign(state, { [key]: this.#state[key as keyof typeof STATE] });
+    const [from, to]: Record<string, unknown>[] = [this.#state, state];
+    for (const key in STATE) to![key] = from![key];
     this.#saved.push({ state, matrix: this.#matrix });
   }
 
@@ -234,19 +235,7 @@ export class Context2D {
   }
 
   #box(x: number, y: number, width: number, height: number): Geometry[] {
-    const [a, b, c, d, e, f] = this.#matrix;
-    if (!Number.isFinite(x + y + width + height) || width === 0 || height === 0) return [];
-    if (b === 0 && c === 0) {
-      const middle = { x: a * (x + width / 2) + e, y: d * (y + height / 2) + f };
-      return [{ kind: 'rect', ...middle, width: Math.abs(a * width), height: Math.abs(d * height) }];
-    }
-    const corners = [
-      [x, y],
-      [x + width, y],
-      [x + width, y + height],
-      [x, y + height],
-    ].map(([px, py]) => transform(this.#matrix, px!, py!));
-    return [polygonGeometry(corners) ?? []].flat();
+    return [rectGeometry(multiply(this.#matrix, [width, 0, 0, height, x, y])) ?? []].flat();
   }
 
   #paint(paint: Shape['paint'], geometries: readonly Geometry[]): void {

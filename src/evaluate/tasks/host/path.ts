@@ -3,10 +3,16 @@ import { IDENTITY, type Matrix, multiply, scales, transform } from './matrix.js'
 
 export type Geometry = Pick<Shape, 'kind' | 'x' | 'y' | 'width' | 'height' | 'points'>;
 
+/** A whole ellipse or rectangle: the image of the unit circle around the origin, or of the unit square in its quadrant. */
+interface WholeForm {
+  readonly kind: 'ellipse' | 'rect';
+  readonly matrix: Matrix;
+}
+
 interface SubPath {
   readonly points: Point[];
-  /** Set while the sub-path is nothing but one whole ellipse. */
-  ellipse?: Geometry;
+  /** Set while the sub-path is nothing but this form, of which `points` holds one point. */
+  form?: WholeForm;
 }
 
 const TURN = 2 * Math.PI;
@@ -41,9 +47,7 @@ export class Path {
 
   rect(x: number, y: number, width: number, height: number): void {
     this.moveTo(x, y);
-    this.lineTo(x + width, y);
-    this.lineTo(x + width, y + height);
-    this.lineTo(x, y + height);
+    this.#paths.at(-1)!.form = { kind: 'rect', matrix: multiply(this.matrix, [width, 0, 0, height, x, y]) };
     this.closePath();
   }
 
@@ -66,20 +70,24 @@ export class Path {
     end: number,
     backwards = false,
   ): void {
+    if (![x, y, radiusX, radiusY, turned, start, end].every(Number.isFinite)) return;
     if (radiusX < 0 || radiusY < 0) throw new RangeError('the radius of an arc is negative');
     const sweep = arcSweep(start, end, backwards);
-    const steps = Math.max(2, Math.ceil((Math.abs(sweep) / TURN) * 32));
     const [cos, sin] = [Math.cos(turned), Math.sin(turned)];
     const last = this.#paths.at(-1);
     const alone = last === undefined || last.points.length <= 1;
+    if (alone && Math.abs(sweep) > TURN - 0.01) {
+      const own: Matrix = [cos * radiusX, sin * radiusX, -sin * radiusY, cos * radiusY, x, y];
+      if (last?.form) this.#paths.push({ points: [] });
+      this.#add(x + radiusX * cos, y + radiusX * sin);
+      this.#paths.at(-1)!.form = { kind: 'ellipse', matrix: multiply(this.matrix, own) };
+      return;
+    }
+    const steps = Math.max(2, Math.ceil((Math.abs(sweep) / TURN) * 32));
     for (let i = 0; i <= steps; i++) {
       const angle = start + (sweep * i) / steps;
       const [u, v] = [radiusX * Math.cos(angle), radiusY * Math.sin(angle)];
       this.#add(x + u * cos - v * sin, y + u * sin + v * cos);
-    }
-    if (alone && Math.abs(sweep) > TURN - 0.01) {
-      const own: Matrix = [cos * radiusX, sin * radiusX, -sin * radiusY, cos * radiusY, x, y];
-      this.#paths.at(-1)!.ellipse = ellipseGeometry(multiply(this.matrix, own));
     }
   }
 
@@ -115,17 +123,19 @@ export class Path {
   }
 
   addPath(other: Path): void {
-    for (const { points, ellipse } of other.#paths) {
+    for (const { points, form } of other.#paths) {
       this.#paths.push({ points: [] });
       for (const [x, y] of points) this.#add(x, y);
-      // Of a circle in another path the points do: transforming it again is not worth the room.
-      if (ellipse && this.matrix === IDENTITY) this.#paths.at(-1)!.ellipse = ellipse;
+      if (form) this.#paths.at(-1)!.form = { ...form, matrix: multiply(this.matrix, form.matrix) };
     }
   }
 
   /** The sub-paths that can be seen. */
   geometries(): Geometry[] {
-    return this.#paths.flatMap(({ points, ellipse }) => ellipse ?? polygonGeometry(points) ?? []);
+    return this.#paths.flatMap(({ points, form }) => {
+      if (form?.kind === 'ellipse') return ellipseGeometry(form.matrix) ?? [];
+      return (form ? rectGeometry(form.matrix) : polygonGeometry(points)) ?? [];
+    });
   }
 
   #lastPoint(): Point | undefined {
@@ -144,7 +154,7 @@ export class Path {
     if (this.#paths.length === 0) this.#paths.push({ points: [] });
     const path = this.#paths.at(-1)!;
     path.points.push(point);
-    path.ellipse = undefined;
+    path.form = undefined;
   }
 }
 
@@ -154,18 +164,30 @@ function arcSweep(start: number, end: number, backwards: boolean): number {
   return backwards ? -positive : positive;
 }
 
-/** The image of the unit circle. */
-function ellipseGeometry(matrix: Matrix): Geometry {
+/** The image of the unit circle; undefined where numbers are missing. */
+function ellipseGeometry(matrix: Matrix): Geometry | undefined {
   const [a, b, c, d, x, y] = matrix;
   const [scaleX, scaleY] = scales(matrix);
+  if (!Number.isFinite(scaleX + scaleY + x + y)) return undefined;
   const round = Math.abs(scaleX - scaleY) <= 0.01 * Math.max(scaleX, scaleY);
-  return {
-    kind: round ? 'circle' : 'ellipse',
-    x,
-    y,
-    width: 2 * Math.hypot(a, c),
-    height: 2 * Math.hypot(b, d),
-  };
+  const size = { width: 2 * Math.hypot(a, c), height: 2 * Math.hypot(b, d) };
+  return { kind: round ? 'circle' : 'ellipse', x, y, ...size };
+}
+
+/** The image of the unit square; undefined where numbers are missing or nothing is to be seen. */
+export function rectGeometry(matrix: Matrix): Geometry | undefined {
+  const [a, b, c, d, e, f] = matrix;
+  if (!Number.isFinite(a + b + c + d + e + f)) return undefined;
+  if (b === 0 && c === 0) {
+    if (a === 0 || d === 0) return undefined;
+    return { kind: 'rect', x: e + a / 2, y: f + d / 2, width: Math.abs(a), height: Math.abs(d) };
+  }
+  return polygonGeometry([
+    [e, f],
+    [a + e, b + f],
+    [a + c + e, b + d + f],
+    [c + e, d + f],
+  ]);
 }
 
 /** Undefined for single points, which leave no trace. */
