@@ -106,7 +106,7 @@ export function planTraining(
   // Where activations go does not change how many there are.
   const { layout } = placeTraining(config, tensors, options, 0);
   const activationBytes = measureActivations(layout);
-  if (activationBytes > ARENA_LIMIT) {
+  if (activationBytes > (options.arenaLimit ?? ARENA_LIMIT)) {
     const gib = (activationBytes / 2 ** 30).toFixed(1);
     throw new CriaError(
       'resources',

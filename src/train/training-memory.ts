@@ -13,6 +13,9 @@ export interface PlannedTraining {
   readonly addressable: boolean;
 }
 
+/** What planning throws where something does not fit one WebAssembly memory. */
+const TOO_LARGE: readonly string[] = ['arena-block-too-large', 'batch-too-large'];
+
 /** Memory that a process needs to train a model. Pure. Throws as `planTraining`. */
 export function trainingMemory(
   config: Llama4Config,
@@ -22,7 +25,7 @@ export function trainingMemory(
   try {
     return describe(planTraining(config, tensors, options), options.threads, true);
   } catch (error) {
-    if (!(error instanceof CriaError) || error.code !== 'arena-block-too-large') throw error;
+    if (!(error instanceof CriaError) || !TOO_LARGE.includes(error.code)) throw error;
     const larger = { ...options, arenaLimit: Number.MAX_SAFE_INTEGER };
     return describe(planTraining(config, tensors, larger), options.threads, false);
   }
