@@ -2,6 +2,7 @@
 // loops, with three instructions, and loads globals that are set at run time with one; older V8 keeps constants in
 // registers.
 
+let bytes2 = i8x16.splat(0);
 let bytes3 = i8x16.splat(0);
 let bytes4 = i8x16.splat(0);
 let bytes7 = i8x16.splat(0);
@@ -11,12 +12,15 @@ let bytes15 = i8x16.splat(0);
 let bytes16 = i8x16.splat(0);
 let bytes24 = i8x16.splat(0);
 let bytes31 = i8x16.splat(0);
+let bytes43 = i8x16.splat(0);
 let bytes48 = i8x16.splat(0);
+let bytes62 = i8x16.splat(0);
 let bytes63 = i8x16.splat(0);
 let words1 = i16x8.splat(0);
 let words15 = i16x8.splat(0);
 
 export function setConstants(): void {
+  bytes2 = i8x16.splat(2);
   bytes3 = i8x16.splat(3);
   bytes4 = i8x16.splat(4);
   bytes7 = i8x16.splat(7);
@@ -26,7 +30,9 @@ export function setConstants(): void {
   bytes16 = i8x16.splat(16);
   bytes24 = i8x16.splat(24);
   bytes31 = i8x16.splat(31);
+  bytes43 = i8x16.splat(43);
   bytes48 = i8x16.splat(48);
+  bytes62 = i8x16.splat(62);
   bytes63 = i8x16.splat(63);
   words1 = i16x8.splat(1);
   words15 = i16x8.splat(15);
@@ -36,6 +42,7 @@ export function setConstants(): void {
 @inline
 export function bytesOf(value: i32): v128 {
   if (ACCUMULATING_DOT) {
+    if (value == 2) return bytes2;
     if (value == 3) return bytes3;
     if (value == 4) return bytes4;
     if (value == 7) return bytes7;
@@ -45,7 +52,9 @@ export function bytesOf(value: i32): v128 {
     if (value == 16) return bytes16;
     if (value == 24) return bytes24;
     if (value == 31) return bytes31;
+    if (value == 43) return bytes43;
     if (value == 48) return bytes48;
+    if (value == 62) return bytes62;
     if (value == 63) return bytes63;
   }
   return i8x16.splat(<i8>value);

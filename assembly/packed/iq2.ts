@@ -2,6 +2,7 @@ import { madd } from '../math';
 import { pairSums } from '../product-bytes';
 import { IQ2S_ENTRIES, IQ2XS_ENTRIES, IQ2XXS_ENTRIES, tables } from '../unpack/tables';
 import { highNibbles, lookUp, lowNibbles, odd16 } from '../unpack/vectors';
+import { bytesOf } from './constants';
 import {
   evenSigns, foldPairs, LEFT_PAIR, RIGHT_PAIR, SECOND_LEFT_PAIR, SECOND_RIGHT_PAIR, signed, spread, storeOctet,
   storeOdd32, storeScales4, transposeBits, two,
@@ -134,7 +135,7 @@ export function timesIQ2_XXS(panel: usize, columns: i32, x: usize, xStride: usiz
 /** Signed entries of two rows as unsigned codes. */
 @inline
 function codes16(magnitudes: v128, signs: v128, zero: v128): v128 {
-  return i8x16.add(signed(magnitudes, signs, zero), i8x16.splat(<i8>OFFSET));
+  return i8x16.add(signed(magnitudes, signs, zero), bytesOf(OFFSET));
 }
 
 /** Eight columns of a quad: entries of rows 0, 1 with `left` signs and of rows 2, 3 with `right`. */

@@ -2,6 +2,7 @@ import { madd } from '../math';
 import { pairSums } from '../product-bytes';
 import { IQ3S_ENTRIES, IQ3XXS_ENTRIES, tables } from '../unpack/tables';
 import { highNibbles, lookUp, lowNibbles, odd16 } from '../unpack/vectors';
+import { bytesOf } from './constants';
 import { evenSigns, QUAD, signed, spread, storeOdd32, storeScales4, transposeBits } from './grids';
 import { loadHalves4 } from './halves';
 
@@ -234,7 +235,7 @@ function unpack(
 ): void {
   const k = <usize>columns;
   const zero = i8x16.splat(0);
-  const add = i8x16.splat(<i8>offset);
+  const add = bytesOf(offset);
   const step: usize = ten ? 5 : 4;
   for (let block: usize = 0; block < k >> 8; block++) {
     for (let quad: usize = 0; quad < 2; quad++) {

@@ -3,6 +3,7 @@ import { madd } from '../math';
 import { pairSums } from '../product-bytes';
 import { values } from '../unpack/iq4';
 import { highNibbles, lookUp, lowNibbles } from '../unpack/vectors';
+import { bytesOf } from './constants';
 import { QUAD_SIGNED, spread } from './grids';
 import { loadHalves4 } from './halves';
 import { bits } from './planes';
@@ -140,14 +141,13 @@ function quadSums(codes: usize, x0: v128, x1: v128, k: v128, k16: v128, table: v
 /** Adds the products of 32 columns of a quad with a token's, of a row in its lane. */
 @inline
 function addQuadDots(sums: v128, codes: usize, x: usize, table: v128): v128 {
-  for (let half: usize = 0; half < 2; half++) {
-    const v = v128.load(codes + 32 * half);
-    const w = v128.load(codes + 32 * half, 16);
-    sums = addDots16(
-      sums, lookUp(table, lowNibbles(v)), lookUp(table, highNibbles(v)), lookUp(table, lowNibbles(w)),
-      lookUp(table, highNibbles(w)), x + 16 * half);
-  }
-  return sums;
+  const low = bytesOf(15);
+  sums = addDots16(
+    sums, lookUp(table, codesOf(codes, 0, low)), lookUp(table, codesOf(codes, 1, low)),
+    lookUp(table, codesOf(codes, 2, low)), lookUp(table, codesOf(codes, 3, low)), x);
+  return addDots16(
+    sums, lookUp(table, codesOf(codes, 4, low)), lookUp(table, codesOf(codes, 5, low)),
+    lookUp(table, codesOf(codes, 6, low)), lookUp(table, codesOf(codes, 7, low)), x + 16);
 }
 
 function timesValuesNL(panel: usize, columns: i32, x: usize, xStride: usize, sums: usize): void {

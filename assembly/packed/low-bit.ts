@@ -1,5 +1,6 @@
 import { madd } from '../math';
 import { dots16 } from '../product-bytes';
+import { bytesOf, wordsOf } from './constants';
 import { loadHalves4 } from './halves';
 import { packHalves } from './integers';
 import { bits, layOutRows } from './planes';
@@ -63,7 +64,7 @@ function slice(planes: usize, i: i32, quadBytes: usize, mask: v128): v128 {
 
 @inline
 function maskOf(quadBytes: usize): v128 {
-  return i8x16.splat(quadBytes == PAIRS ? 3 : 2);
+  return bytesOf(quadBytes == PAIRS ? 3 : 2);
 }
 
 /** 32 columns of a quad times a token. */
@@ -75,7 +76,7 @@ function sum32(planes: usize, x: usize, quadBytes: usize, mask: v128): v128 {
   const high = dots16(
     slice(planes, 4, quadBytes, mask), slice(planes, 5, quadBytes, mask), slice(planes, 6, quadBytes, mask),
     slice(planes, 7, quadBytes, mask), x + 16);
-  return i32x4.dot_i16x8_s(i16x8.add(low, high), i16x8.splat(1));
+  return i32x4.dot_i16x8_s(i16x8.add(low, high), wordsOf(1));
 }
 
 @inline
