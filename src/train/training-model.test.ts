@@ -131,18 +131,22 @@ describe('what gradients do not depend on', () => {
   });
 
   it('how many memories there are', async () => {
-    const arenaLimit = 1_000_000;
-    const config = configFromMetadata(source.metadata, source.tensors);
-    const { arenas } = planTraining(config, source.tensors, {
-      trainable: FULL,
-      threads: 1,
-      maxTokens: 40,
-      arenaLimit,
-    });
-    expect(arenas.arenaBytes.length).toBeGreaterThan(1);
-    const expected = await gradients(source, { trainable: FULL }, batch);
-    const found = await gradients(source, { trainable: FULL, threads: 1, arenaLimit }, batch);
-    expect(found).toEqual(expected);
+    const quantized = tinyModel({ width: 64, type: 'Q8_0' });
+    for (const [model, trainable, arenaLimit] of [
+      [source, FULL, 1_000_000],
+      [quantized, everyAdapter(quantized), 1_230_000],
+    ] as const) {
+      const config = configFromMetadata(model.metadata, model.tensors);
+      const plan = { trainable, threads: 1, maxTokens: 24, arenaLimit };
+      expect(planTraining(config, model.tensors, plan).arenas.arenaBytes.length).toBeGreaterThan(1);
+      const learn = (options: Partial<TrainingOptions>) =>
+        withModel(model, { trainable, threads: 1, maxTokens: 24, ...options }, async (opened) => {
+          await opened.accumulate(batch, SCALE, 1);
+          const { norm: length } = await opened.update(ADAMW);
+          return { length, after: await opened.accumulate(batch, SCALE, 2), all: await gradientsOf(opened) };
+        });
+      expect(await learn({ arenaLimit })).toEqual(await learn({}));
+    }
   });
 
   it.each([1, 13])('what else is in the batch, within rounding: %i tokens', async (length) => {
@@ -224,6 +228,29 @@ describe('a training model', () => {
       await model.accumulate({ ...batch, weights: batch.weights.map(() => Number.NaN) }, 1, 1);
       expect(await model.update(ADAMW)).toEqual({ norm: Number.NaN, applied: false });
       expect(await model.read(name, 'value')).toEqual(value);
+    });
+  });
+
+  it('takes rows of pictures for embeddings, and leaves them as they are', async () => {
+    const batch = tinyBatch([13, 9]);
+    const shown = [3, 4, 5];
+    await withModel(tinyModel(), {}, async (model) => {
+      const embeddings = await model.read('token_embd.weight', 'value');
+      const pictures = new Float32Array(shown.length * 16);
+      // Tokens from 20 on come nowhere else.
+      const tokens = batch.ids.map((id) => id % 20);
+      const ids = tokens.slice();
+      for (const [i, t] of shown.entries()) {
+        tokens[t] = 20 + i;
+        ids[t] = -1 - i;
+        pictures.set(embeddings.subarray((20 + i) * 16, (21 + i) * 16), i * 16);
+      }
+      const likelihoods = await model.likelihoods({ ...batch, ids: tokens }, { adapters: true });
+      expect(await model.likelihoods({ ...batch, ids, pictures }, { adapters: true })).toEqual(likelihoods);
+      await model.accumulate({ ...batch, ids, pictures }, 1, 1);
+      const gradient = await model.read('token_embd.weight', 'gradient');
+      expect(norm(gradient.subarray(20 * 16))).toBe(0);
+      expect(norm(gradient)).toBeGreaterThan(0);
     });
   });
 
