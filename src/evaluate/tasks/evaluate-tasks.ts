@@ -1,4 +1,5 @@
 import { CriaError } from '../../base/errors.js';
+import { computeThreads } from '../../base/processors.js';
 import { extractProgram } from './extract-program.js';
 import { nextMessages, type TaskMessage } from './feedback.js';
 import { runChecks } from './run-checks.js';
@@ -6,6 +7,7 @@ import { hasPassed, isFinished, type Round, type SampleRecord } from './sample-r
 import type { SampleStore } from './sample-store.js';
 import type { Task } from './task.js';
 import { type TaskResult, taskResult } from './task-results.js';
+import { Turns } from './turns.js';
 
 export interface CompletionRequest {
   readonly messages: readonly TaskMessage[];
@@ -56,11 +58,13 @@ export async function evaluateTasks(options: EvaluateTasksOptions): Promise<Task
   const failure = new AbortController();
   const failures: unknown[] = [];
   const signal = AbortSignal.any([failure.signal, ...(options.signal ? [options.signal] : [])]);
+  // A program's time is counted by the clock: programs must not wait for each other's processor.
+  const sandboxes = new Turns(computeThreads());
   const lane = async () => {
     while (started < jobs.length && !signal.aborted) {
       const index = started++;
       const { task, sample } = jobs[index]!;
-      records[index] = await workOn(task, sample, { ...options, signal });
+      records[index] = await workOn(task, sample, sandboxes, { ...options, signal });
       onProgress?.(++done, jobs.length);
     }
   };
@@ -88,6 +92,7 @@ const SAMPLE_SEEDS = 1000;
 async function workOn(
   task: Task,
   sample: number,
+  sandboxes: Turns,
   { complete, rounds, seed: firstSeed, store, onRound, signal }: EvaluateTasksOptions,
 ): Promise<SampleRecord> {
   const seed = (firstSeed + (sample - 1) * SAMPLE_SEEDS) % 2 ** 32;
@@ -110,7 +115,10 @@ async function workOn(
       await store?.write(task, record);
       break;
     }
-    record = { ...record, rounds: [...record.rounds, await runAnswer(task, answer, signal)] };
+    record = {
+      ...record,
+      rounds: [...record.rounds, await sandboxes.take(() => runAnswer(task, answer, signal))],
+    };
     await store?.write(task, record);
     onRound?.(task, record);
   }

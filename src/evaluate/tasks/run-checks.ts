@@ -30,14 +30,16 @@ export async function runChecks(program: Program, task: Task, signal?: AbortSign
   });
   const failAll = (message: string): CheckResult[] =>
     task.checks.map((check) => ({ name: check.name, points: check.points, passed: false, message }));
+  let stop = () => {};
   try {
     return await new Promise<CheckResult[]>((resolve, reject) => {
       const timer = setTimeout(
         () => resolve(failAll(`the program did not end within ${limits.seconds} s`)),
         (limits.seconds + GRACE_SECONDS) * 1000,
       );
-      signal?.addEventListener('abort', () => reject(cancelled()), { once: true });
-      if (signal?.aborted) reject(cancelled());
+      stop = () => reject(new CriaError('cancelled', 'cancelled', 'stopped'));
+      signal?.addEventListener('abort', stop);
+      if (signal?.aborted) stop();
       worker.once('message', resolve);
       worker.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') resolve(failAll('the program took too much memory'));
@@ -49,10 +51,7 @@ export async function runChecks(program: Program, task: Task, signal?: AbortSign
       });
     });
   } finally {
+    signal?.removeEventListener('abort', stop);
     await worker.terminate();
   }
-}
-
-function cancelled(): CriaError {
-  return new CriaError('cancelled', 'cancelled', 'stopped');
 }
