@@ -10,11 +10,18 @@ const TILE_TOKENS: i32 = 4;
 const TYPE_F32: i32 = 0;
 const TYPE_BF16: i32 = 30;
 
-/** Four weights of a row of floats (T f32) or bfloat16 (T u16). */
+/** `sums` and the products of eight bfloat16 weights with as many columns, in order. */
 @inline
-function weights4<T>(w: usize): v128 {
-  if (isFloat<T>()) return v128.load(w);
-  return i32x4.shl(v128.load_ext<u16>(w), 16);
+function addEight(w: usize, zero: v128, x0: v128, x1: v128, sums: v128): v128 {
+  const v = v128.load(w);
+  const first = madd(v128.shuffle<u16>(zero, v, 0, 8, 1, 9, 2, 10, 3, 11), x0, sums);
+  return madd(v128.shuffle<u16>(zero, v, 4, 12, 5, 13, 6, 14, 7, 15), x1, first);
+}
+
+/** The same for four. */
+@inline
+function addFour(w: usize, x: v128, sums: v128): v128 {
+  return madd(i32x4.shl(v128.load_ext<u16>(w), 16), x, sums);
 }
 
 @inline
@@ -22,9 +29,8 @@ function storeSums(y: usize, sums: v128, accumulate: bool): void {
   v128.store(y, accumulate ? f32x4.add(v128.load(y), sums) : sums);
 }
 
-/** Eight rows times one token. */
-function rowsTimes1<T>(w: usize, rowBytes: usize, x: usize, columns: i32, y: usize, accumulate: bool): void {
-  const step = <usize>4 * sizeof<T>();
+/** Eight rows of bfloat16 times one token. */
+function bfloatsTimes1(w: usize, rowBytes: usize, x: usize, columns: i32, y: usize, accumulate: bool): void {
   let a = f32x4.splat(0);
   let b = a, c = a, d = a, e = a, f = a, g = a, h = a;
   let w1 = w + rowBytes;
@@ -34,24 +40,73 @@ function rowsTimes1<T>(w: usize, rowBytes: usize, x: usize, columns: i32, y: usi
   let w5 = w4 + rowBytes;
   let w6 = w5 + rowBytes;
   let w7 = w6 + rowBytes;
-  for (const end = x + (<usize>columns << 2); x < end; x += 16) {
+  const zero = i32x4.splat(0);
+  const end = x + (<usize>columns << 2);
+  for (; x + 32 <= end; x += 32) {
+    const x0 = v128.load(x);
+    const x1 = v128.load(x, 16);
+    a = addEight(w, zero, x0, x1, a);
+    b = addEight(w1, zero, x0, x1, b);
+    c = addEight(w2, zero, x0, x1, c);
+    d = addEight(w3, zero, x0, x1, d);
+    e = addEight(w4, zero, x0, x1, e);
+    f = addEight(w5, zero, x0, x1, f);
+    g = addEight(w6, zero, x0, x1, g);
+    h = addEight(w7, zero, x0, x1, h);
+    w += 16;
+    w1 += 16;
+    w2 += 16;
+    w3 += 16;
+    w4 += 16;
+    w5 += 16;
+    w6 += 16;
+    w7 += 16;
+  }
+  if (x < end) {
     const v = v128.load(x);
-    a = madd(weights4<T>(w), v, a);
-    b = madd(weights4<T>(w1), v, b);
-    c = madd(weights4<T>(w2), v, c);
-    d = madd(weights4<T>(w3), v, d);
-    e = madd(weights4<T>(w4), v, e);
-    f = madd(weights4<T>(w5), v, f);
-    g = madd(weights4<T>(w6), v, g);
-    h = madd(weights4<T>(w7), v, h);
-    w += step;
-    w1 += step;
-    w2 += step;
-    w3 += step;
-    w4 += step;
-    w5 += step;
-    w6 += step;
-    w7 += step;
+    a = addFour(w, v, a);
+    b = addFour(w1, v, b);
+    c = addFour(w2, v, c);
+    d = addFour(w3, v, d);
+    e = addFour(w4, v, e);
+    f = addFour(w5, v, f);
+    g = addFour(w6, v, g);
+    h = addFour(w7, v, h);
+  }
+  storeSums(y, sumLanesOf4(a, b, c, d), accumulate);
+  storeSums(y + 16, sumLanesOf4(e, f, g, h), accumulate);
+}
+
+/** Eight rows of floats times one token. */
+function floatsTimes1(w: usize, x: usize, columns: i32, y: usize, accumulate: bool): void {
+  const rowBytes = <usize>columns << 2;
+  let a = f32x4.splat(0);
+  let b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+  let w1 = w + rowBytes;
+  let w2 = w1 + rowBytes;
+  let w3 = w2 + rowBytes;
+  let w4 = w3 + rowBytes;
+  let w5 = w4 + rowBytes;
+  let w6 = w5 + rowBytes;
+  let w7 = w6 + rowBytes;
+  for (const end = x + rowBytes; x < end; x += 16) {
+    const v = v128.load(x);
+    a = madd(v128.load(w), v, a);
+    b = madd(v128.load(w1), v, b);
+    c = madd(v128.load(w2), v, c);
+    d = madd(v128.load(w3), v, d);
+    e = madd(v128.load(w4), v, e);
+    f = madd(v128.load(w5), v, f);
+    g = madd(v128.load(w6), v, g);
+    h = madd(v128.load(w7), v, h);
+    w += 16;
+    w1 += 16;
+    w2 += 16;
+    w3 += 16;
+    w4 += 16;
+    w5 += 16;
+    w6 += 16;
+    w7 += 16;
   }
   storeSums(y, sumLanesOf4(a, b, c, d), accumulate);
   storeSums(y + 16, sumLanesOf4(e, f, g, h), accumulate);
@@ -126,7 +181,7 @@ export function matmulFloat(
     const count = min(ROWS, rows);
     if (count == ROWS && tokens < TILE_TOKENS && type == TYPE_BF16) {
       for (let t: usize = 0; t < <usize>tokens; t++) {
-        rowsTimes1<u16>(w, rowBytes, x + t * xStride, columns, y + t * yStride, accumulate);
+        bfloatsTimes1(w, rowBytes, x + t * xStride, columns, y + t * yStride, accumulate);
       }
     } else {
       let floats = w;
@@ -149,7 +204,7 @@ export function matmulFloat(
         }
       }
       for (; t < tokens; t++) {
-        if (count == ROWS) rowsTimes1<f32>(floats, xStride, token, columns, out, accumulate);
+        if (count == ROWS) floatsTimes1(floats, token, columns, out, accumulate);
         else {
           for (let r: usize = 0; r < <usize>count; r++) {
             const value = dotFloats(floats + r * xStride, token, columns);
