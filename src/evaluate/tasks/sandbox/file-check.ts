@@ -1,4 +1,4 @@
-import { type CheckFailure, type Game, ProgramError } from './game.js';
+import { CheckFailure, type Game, ProgramError } from './game.js';
 import { Machine } from './machine.js';
 
 /** What code of a check sees: the methods of `Game`, as functions. */
@@ -48,12 +48,7 @@ const MEMORY_BYTES = 64 * 2 ** 20;
 const MOST_FRAMES = 100_000;
 
 /** Runs a check out of a file against `game`. Throws `ProgramError`, and `CheckFailure` with what the check says. */
-export async function runFileCheck(
-  code: string,
-  game: Game,
-  deadline: number,
-  Failure: typeof CheckFailure,
-): Promise<void> {
+export async function runFileCheck(code: string, game: Game, deadline: number): Promise<void> {
   const machine = await Machine.create(MEMORY_BYTES, deadline);
   const realm = machine.createRealm();
   let programError: ProgramError | undefined;
@@ -77,12 +72,12 @@ export async function runFileCheck(
     }
   });
   const library = realm.run(LIBRARY, 'library');
-  if (!library.ok) throw new Failure(`the check could not start: ${library.error.message}`);
+  if (!library.ok) throw new CheckFailure(`the check could not start: ${library.error.message}`);
   // A line of its own keeps a comment at the end of the code from swallowing the bracket.
   const outcome = realm.run(`(function () { 'use strict'; ${code}\n})();`, 'check');
   // Whatever the check made of it: a program that throws is not right.
   if (programError) throw programError;
   if (outcome.ok) return;
   const { name, message } = outcome.error;
-  throw new Failure(name === 'CheckFailure' ? message : `${name}: ${message} (in the check itself)`);
+  throw new CheckFailure(name === 'CheckFailure' ? message : `${name}: ${message} (in the check itself)`);
 }

@@ -53,7 +53,7 @@ async function check({ program, width, height, limits, checks }: CheckRequest): 
     }
   } else {
     for (const one of checks) {
-      await attempt(one, (game) => runFileCheck(one.code, game, deadline, CheckFailure));
+      await attempt(one, (game) => runFileCheck(one.code, game, deadline));
     }
   }
   return results;
