@@ -66,7 +66,7 @@ const stepsOf = async (output: string) => (await eventsOf(output)).filter((event
 const bytesOf = (output: string, name: string) => readFile(join(folder, output, name));
 
 describe('docs/finetune.md', () => {
-  it('goes from rows to a quantized model as it says', async () => {
+  it('goes from rows to a quantized model as it says', { timeout: 240_000 }, async () => {
     const text = await readFile(fileURLToPath(new URL('../docs/finetune.md', import.meta.url)), 'utf8');
     await symlink(fileURLToPath(new URL('../models', import.meta.url)), join(folder, 'models'));
     const blocks = [...text.matchAll(/```console\n(.*?)\n```\n\n/gs)].map(([, block]) => block!);
@@ -78,7 +78,6 @@ describe('docs/finetune.md', () => {
       const { code, stdout } = await cria(args);
       expect([line, code]).toEqual([line, 0]);
       const shown = output.join('\n').trim();
-      // Only what is written is in the document; of long answers of a base that knows nothing, their beginning.
       if (shown !== '') expect(stdout.trim()).toContain(shown);
     }
   });
@@ -248,5 +247,9 @@ describe('cria finetune', () => {
       .split('\n')
       .filter((line) => !/^(training|step) /.test(line));
     expect(lines).toHaveLength(1);
+    // Nothing is left but the log of a run that began.
+    const left = await readdir(join(folder, output[1] ?? 'none')).catch(() => []);
+    expect(left.filter((name) => !/^train(-log|ing-report)/.test(name))).toEqual([]);
+    if (!message.source.startsWith('^cria: step')) expect(left).toEqual([]);
   });
 });

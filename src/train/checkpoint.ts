@@ -21,7 +21,7 @@ export interface RunIdentity {
 }
 
 const NAME = /^checkpoint-(\d{1,15})$/;
-const PARTIAL = /^\.(checkpoint-\d+|results)\.partial$/;
+const PARTIAL = /^\.(checkpoint-\d+|results)\.partial(\.partial-\w+)?$/;
 const STATE = 'trainer_state.json';
 const TENSORS = 'training_state.safetensors';
 const VALUE = 'value.';

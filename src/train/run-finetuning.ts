@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriaError } from '../base/errors.js';
 import { fileError } from '../base/file-errors.js';
@@ -69,21 +69,31 @@ export async function runFinetuning(given: FinetuneOptions, open: OpenTrainable)
   const opened = await openModel(options.model);
   const source = options.fromScratch ? randomSource(opened, options.seed) : opened;
   const closing: (() => Promise<void>)[] = [() => opened.close()];
+  let isNew = false;
   try {
     const parameters = options.full ? [] : loraParameters(source.tensors.values(), loraTargets(options));
+    isNew = (await makeFolder(options.output)) !== undefined;
     const checkpoints = await prepareFolder(options);
     const data = await openData(given, options, source, closing);
     return await new Finetuning(given, options, source, parameters, data, checkpoints).run(open);
+  } catch (error) {
+    // It goes only while it is empty: a run that has begun keeps its log.
+    if (isNew) await rmdir(options.output).catch(() => {});
+    throw error;
   } finally {
     for (const close of closing.reverse()) await close();
   }
 }
 
-/** Makes the output folder, or finds what it has to go on from. Throws `folder-not-empty`. */
-async function prepareFolder({ output, resume }: ResolvedOptions): Promise<Checkpoint[]> {
-  await mkdir(output, { recursive: true }).catch((error) => {
-    throw fileError(error, 'write', output);
+/** Makes a folder where there is none; undefined where there was one. */
+async function makeFolder(path: string): Promise<string | undefined> {
+  return mkdir(path, { recursive: true }).catch((error) => {
+    throw fileError(error, 'write', path);
   });
+}
+
+/** Finds what a run in this folder has to go on from. Throws `folder-not-empty`. */
+async function prepareFolder({ output, resume }: ResolvedOptions): Promise<Checkpoint[]> {
   if (!resume) {
     await checkEmptyFolder(output).catch((error) => {
       if (!(error instanceof CriaError) || error.code !== 'folder-not-empty') throw error;
