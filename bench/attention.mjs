@@ -1,7 +1,7 @@
 // Speed of attention on one thread: how fast one token's queries read a long cache (GB of keys and values a second of
 // processor time) and what a block of prompt tokens computes (billions of multiply-adds a second). One JSON line per
 // case, the best of several rounds. Run after `npm run build`: node bench/attention.mjs [dot|relaxed|plain]
-import { attentionScratchBytes } from '../dist/engine/attention.js';
+import { attentionScratchBytes, partialBytes } from '../dist/engine/attention.js';
 import { bestSimdBuild, compileKernels, instantiateKernels } from '../dist/engine/kernels.js';
 import { ggmlType, rowBytes } from '../dist/formats/ggml-types.js';
 import { kernelTables } from '../dist/quant/kernel-tables.js';
@@ -55,7 +55,7 @@ function measure(type, heads, dim, tokens, positions) {
   const stride = heads * dim * 4;
   const q = allocate(tokens * stride);
   floats.fill(0.1, q / 4, q / 4 + tokens * heads * dim);
-  const bytes = heads * tokens * (dim + 4) * 4;
+  const bytes = partialBytes(tokens, heads, dim);
   const partials = allocate(2 * bytes);
   const scratch = allocate(attentionScratchBytes(heads, dim));
   const past = positions - tokens;

@@ -1,5 +1,5 @@
 // Cria's training measured once, in a process of its own so that its memory is its own: prints one JSON object.
-// Started by train.mjs and train-memory.mjs: node train-child.mjs '{"file": …, "tuning": "full"|"lora", …}'
+// Started by train.mjs: node train-child.mjs '{"file": …, "tuning": "full"|"lora", …}'
 import { readFileSync } from 'node:fs';
 import { openModel } from '../dist/convert/open-model.js';
 import { TrainingModel } from '../dist/train/training-model.js';

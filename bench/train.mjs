@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openModel } from '../dist/convert/open-model.js';
 import { tokenizerFromGguf } from '../dist/model/tokenizer/index.js';
+import { processBytes } from '../dist/train/process-memory.js';
 
 const { values } = parseArgs({
   options: {
@@ -104,7 +105,8 @@ try {
     for (const name of Object.keys(first)) {
       const ratios = rounds.map((results) => results[name].tokensPerSecond / results.PyTorch.tokensPerSecond);
       const { losses, memory } = first[name];
-      const planned = memory && Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
+      const planned =
+        memory && Object.values(memory).reduce((sum, bytes) => sum + bytes, processBytes(numbers.threads));
       console.log(
         JSON.stringify({
           tuning,
