@@ -5,7 +5,8 @@ const UNIT = Math.fround(7.874015718698502e-3);
 
 /**
  * Encodes rows as LLM.int8 does (Dettmers et al., 2022): 127 stands for the largest magnitude of the row, which is
- * kept in `scales` (`SCB` in the files); halves round to even. Throws `non-finite-weights` (bad-file).
+ * kept in `scales` (`SCB` in the files); halves round to even. A row of magnitudes so small (3.7e-37) that 127 divided
+ * by them is no float becomes zeros. Throws `non-finite-weights` (bad-file).
  */
 export function encodeInt8Rows(
   source: Float32Array,
