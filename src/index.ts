@@ -46,6 +46,14 @@ export {
   type PerplexityOptions,
   type PerplexityResult,
 } from './evaluate/index.js';
+export {
+  BUILT_IN_TASKS,
+  type Complete,
+  chatEndpoint,
+  evaluateTasks,
+  readTasks,
+  resultsTable,
+} from './evaluate/tasks/index.js';
 export { sampledFingerprint } from './formats/fingerprint.js';
 export type { GgmlType } from './formats/ggml-types.js';
 export {

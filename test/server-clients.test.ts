@@ -43,7 +43,8 @@ function check(path: string, body: Record<string, unknown>, text: string): void 
       expect(choices[0].message.content).toBeNull();
     }
     const format = (body.response_format as { type?: string } | undefined)?.type;
-    if (format === 'json_schema')
+    // Unseeded: spaces, which JSON allows, may use up the request's tokens.
+    if (format === 'json_schema' && choices[0].finish_reason === 'stop')
       expect(['blue', 'grey']).toContain(JSON.parse(choices[0].message.content).colour);
   }
 }
