@@ -95,7 +95,6 @@ export {
   Model,
 } from './generate/load-model.js';
 export { loadDraftModel } from './generate/speculation/load-draft-model.js';
-export { trainingPictures } from './generate/training-pictures.js';
 export type { ExpertCacheStatistics } from './model/expert-store.js';
 export { describeMemory } from './model/memory-summary.js';
 export { reusablePrefix, type SequenceModel, type SequencePart } from './model/sequence-model.js';
@@ -112,3 +111,4 @@ export type {
 export { finetune } from './train/finetune.js';
 export type { FinetuneOptions } from './train/finetune-options.js';
 export type { FinetuneResult } from './train/run-finetuning.js';
+export { trainingPictures } from './train/training-pictures.js';

@@ -1,12 +1,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriaError } from '../../base/errors.js';
-import { trainingPictures } from '../../generate/training-pictures.js';
 import { openTrainingPage, type TrainingPage } from '../../server/training-page.js';
 import type { TrainingObserver } from '../../train/events.js';
 import { finetune } from '../../train/finetune.js';
 import { TrainingHistory } from '../../train/report/training-history.js';
 import { LOG_NAME } from '../../train/training-log.js';
+import { trainingPictures } from '../../train/training-pictures.js';
 import { FINETUNE_OPTIONS } from '../finetune-options.js';
 import { modelPath } from '../model-argument.js';
 import { integer, toggle } from '../options.js';

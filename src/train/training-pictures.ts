@@ -1,6 +1,6 @@
+import { ImageEncoder } from '../generate/image-encoder.js';
 import { EmbeddingRows } from '../model/embedding-rows.js';
-import type { OpenPictures } from '../train/finetune-options.js';
-import { ImageEncoder } from './image-encoder.js';
+import type { OpenPictures } from './finetune-options.js';
 
 /** Pictures of training data through the vision tower at a path: an mmproj GGUF or a checkpoint folder. */
 export function trainingPictures(path: string): OpenPictures {
